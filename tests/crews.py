@@ -134,12 +134,13 @@ class Place:
     """A crew that runs, with its folder and a site of `PAGES` pages."""
 
     def __init__(self, folder, processes, spiders=SPIDERS, guard=None, crawl=None, **worker):
+        """Without `spiders` it has none."""
         Path(folder, "spiders.py").write_text(spiders)
         self.folder = folder
         self.clock = SystemClock()
         self.settings = Settings(
             folder=str(folder),
-            spiders=["spiders.py"],
+            spiders=["spiders.py"] if spiders else [],
             crawl=CrawlSettings(delay_s=0.0, robots=False, host_concurrency=4, **(crawl or {})),
             worker=WorkerSettings(
                 processes=processes, private_targets=["all"], report_s=0.2, **worker

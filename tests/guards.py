@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 from crawler.node.guard.killing import is_gone
@@ -23,6 +24,31 @@ def guard_of(pid):
 def parent_of(pid):
     """The number of the process that started another one."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def pause_machine(pid):
+    """Stop a node with all its processes, as if their machine stood still. Returns them."""
+    stopped = [pid]
+    os.kill(pid, signal.SIGSTOP)
+    for parent in stopped:  # which grows meanwhile
+        for child in _children(parent):
+            os.kill(child, signal.SIGSTOP)
+            stopped.append(child)
+    return stopped
+
+
+def resume_machine(stopped):
+    """Let these processes go on."""
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _children(pid):
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if parent_of(folder.name) == pid:
+                yield int(folder.name)
 
 
 class Ending:

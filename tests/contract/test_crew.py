@@ -34,6 +34,12 @@ def test_it_knows_its_spiders(place):
     assert place.crew.spider_names() == {"tree", "raising", "refusing", "odd"}
 
 
+@pytest.mark.parametrize("processes", KINDS.values(), ids=KINDS)
+def test_it_serves_without_spiders_too(tmp_path, processes):
+    with Place(tmp_path, processes, spiders="") as place:
+        assert place.crew.spider_names() == frozenset()
+
+
 def test_a_run_goes_to_its_end_with_all_counts_and_each_item_once(place, runs):
     before = place.crew.totals().sums["pages"]
     ends = place.ends

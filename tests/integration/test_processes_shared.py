@@ -9,6 +9,7 @@ from crawler.engine.frontier.redis_states import RedisStates
 from crawler.items import items_of
 from crawler.settings.worker import FrontierSettings
 from tests.depth import deep
+from tests.guards import pause_machine, resume_machine
 from tests.integration.lab import crawler
 from tests.integration.redis_lab import lab_in_redis
 from tests.integration.test_processes_going_on import AGAIN, NODES, Task, forest
@@ -83,11 +84,11 @@ def test_a_worker_that_was_paused_can_change_nothing_when_it_wakes(lab, site):
     task = SharedTask(lab, site, "paused")
     task.until(MANY // 2)
     worker, other = task.worker, task.other
-    lab[worker].process.pause()
+    stopped = pause_machine(lab[worker].process.pid)
     eventually(lambda: task.worker == other, what="the task belongs to the other worker")
     asked = task.asked().total()
     eventually(lambda: task.asked().total() > asked, what="it goes on there")
-    lab[worker].process.resume()
+    resume_machine(stopped)
     task.assert_whole(AGAIN)
 
 

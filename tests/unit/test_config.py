@@ -79,7 +79,7 @@ SAMPLES = {
     "worker.cache_bytes": ("70000000", 70_000_000),
     "crawl.cache": ("always", "always"),
     "worker.process_memory": ("500000000", 500_000_000),
-    "worker.processes": ("-1", -1),
+    "worker.processes": ("3", 3),
     "worker.run_as": ("crawl-1", "crawl-1"),
     "worker.plugins": ("a.b,c", ["a.b", "c"]),
     "worker.private_targets": ("127.0.0.0/8,all", ["127.0.0.0/8", "all"]),

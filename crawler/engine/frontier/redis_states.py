@@ -7,6 +7,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +16,7 @@ from uuid import uuid4
 from crawler.clock import give_turn
 from crawler.engine.frontier import redis_check
 from crawler.engine.frontier import redis_shared_functions as functions
-from crawler.engine.frontier.redis_access import Access
+from crawler.engine.frontier.redis_access import Access, NotYet
 from crawler.engine.frontier.redis_functions import REMOVE
 from crawler.engine.frontier.redis_run import PREFIX, keys_of, prefix_of
 from crawler.engine.frontier.redis_server import WAIT_S, RedisServer
@@ -23,7 +24,7 @@ from crawler.engine.frontier.redis_shared_run import shared_key_of, shared_keys_
 from crawler.engine.frontier.redis_shared_store import RedisSharedStore
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.shared_store import ENDED
-from crawler.engine.frontier.store import Found, StoreInUse
+from crawler.engine.frontier.store import Found, StoreFailed, StoreInUse
 from crawler.settings.worker import FrontierSettings
 
 SCANNED_AT_ONCE = 1000
@@ -103,6 +104,11 @@ class RedisStates:
     def silence(self) -> str:
         """Why the server cannot be used at present; empty if it can."""
         return self._server.silence
+
+    def look(self) -> None:
+        """Ask each server that takes writes whether it is there; `silence` tells."""
+        with suppress(NotYet, StoreFailed):
+            self._server.for_each(lambda client: client.ping(), is_patient=False)
 
     def check(self) -> bool:
         """Look whether the server can be trusted with it. Returns whether it answered. Raises

@@ -68,6 +68,8 @@ class Processes:
         self._spawner: Spawner | None = None
         self._changed = Event()
         self._spiders: frozenset[str] = frozenset()
+        self._has_served = False
+        """Whether any process has loaded its spiders, be there none."""
         self._fault = ""
         self._early_deaths = 0
         self._how_early = ""
@@ -85,7 +87,7 @@ class Processes:
 
     def prepare(self) -> None:
         """Wait until one serves. Raises ConfigError if their spiders cannot be loaded."""
-        while not self._spiders and not self._stopping:
+        while not self._has_served and not self._stopping:
             if self._fault:
                 raise ConfigError(self._fault)
             if self._early_deaths >= MOST_EARLY:
@@ -242,7 +244,7 @@ class Processes:
         assert process.born is not None
         self._guard.watch(process.number, process.born.pidfd, process.born.pid)
         process.greeted.wait()
-        if process.spiders:
+        if process.is_serving:
             self._early_deaths = 0
         else:
             self._early_deaths += 1
@@ -270,7 +272,9 @@ class Processes:
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)
         elif kind == "hello":
-            self._spiders, self._fault = process.spiders or self._spiders, process.fault
+            self._fault = process.fault
+            if process.is_serving:
+                self._spiders, self._has_served = process.spiders, True
             self._changed.set()
         elif kind == "gone":
             self._bury(process)

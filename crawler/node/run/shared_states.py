@@ -75,6 +75,10 @@ class SharedStates:
         if due_s is not None:
             log.info("Redis answers, and this worker takes tasks")
 
+    def look(self) -> None:
+        """Ask Redis whether it is there."""
+        self._states.look()
+
     def unready_reason(self) -> str:
         """Return why Redis cannot be used at present, or an empty text if it can."""
         return self._states.silence

@@ -67,6 +67,10 @@ class TaskStates(Protocol):
         """Wait until states can be used. Raises ConfigError if they never can."""
         ...
 
+    def look(self) -> None:
+        """Find out whether states can be used; `unready_reason` tells."""
+        ...
+
     def unready_reason(self) -> str:
         """Return why no state can be used at present, or an empty text if one can."""
         ...
@@ -107,6 +111,9 @@ class States:
 
     def prepare(self) -> None:
         """Files need no waiting."""
+
+    def look(self) -> None:
+        """Whether a file can be used shows when it is opened."""
 
     def unready_reason(self) -> str:
         """Return an empty text: whether a file can be used shows when it is opened."""

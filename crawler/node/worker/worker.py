@@ -43,6 +43,9 @@ from crawler.supervision import OnEnd, Supervisor
 AGAIN_S = 0.5
 """The pause before another try to stop a run that did not stop, or to start one in its place."""
 
+LOOK_S = 1.0
+"""How often it is looked whether the states of tasks can be used."""
+
 DROP_S = 3600.0
 """How often the states that nobody has used are removed, in seconds."""
 
@@ -101,6 +104,7 @@ class Worker:
         supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("report", self._reporter.report_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)
+        supervisor.spawn("look", self._look_forever, on_end=OnEnd.RESTART)
 
     def stop(self) -> None:
         """Stop the crew. `leave` has stopped the runs."""
@@ -232,6 +236,12 @@ class Worker:
         while True:
             self._states.drop_unused(self._settings.frontier.keep_s)
             self._clock.sleep(DROP_S)
+
+    def _look_forever(self) -> None:
+        """Find out whether states can be used: the processes that crawl ask by themselves."""
+        while True:
+            self._states.look()
+            self._clock.sleep(LOOK_S)
 
     def _master_names(self) -> dict[str, str]:
         prefix = self._keys.node_id(MASTER, "")
