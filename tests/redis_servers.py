@@ -17,6 +17,7 @@ import pytest
 from crawler.engine.frontier.redis_access import Access
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_store import RedisStore
+from crawler.local.ports import free_ports, is_free
 from crawler.settings.redis_url import parsed
 from tests.databases import NOBODY, Server
 from tests.waiting import eventually
@@ -157,6 +158,10 @@ class Sentinel(Redis):
         return f"redis+sentinel://127.0.0.1:{self.port}/crawls"
 
 
+BUS = 10_000
+"""The servers of a cluster talk with each other at ports that are higher by so much."""
+
+
 class Cluster:
     """Three servers, each with a third of the slots."""
 
@@ -165,6 +170,8 @@ class Cluster:
 
     def start(self) -> None:
         for server in self.servers:
+            while not is_free(server.port + BUS):
+                [server.port] = free_ports(1)
             server.start()
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
         command = [found("redis-cli"), "--cluster", "create", *addresses, "--cluster-yes"]
