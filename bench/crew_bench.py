@@ -23,7 +23,7 @@ from crawler.node.crew.process import CrawlProcess  # noqa: E402
 from crawler.node.crew.processes import Processes  # noqa: E402
 from crawler.node.worker.runs import Runs  # noqa: E402
 from crawler.settings.crawl import CrawlSettings  # noqa: E402
-from crawler.settings.sections import Settings  # noqa: E402
+from crawler.settings.sections import LogSettings, Settings  # noqa: E402
 from crawler.settings.worker import WorkerSettings  # noqa: E402
 
 COUNTED = 1000
@@ -79,6 +79,7 @@ class Bench:
             crawl=CrawlSettings(**pace),  # type: ignore[arg-type]
             spiders=["spiders.py"],
             folder=str(folder),
+            logs=LogSettings(level="error", style="text"),
         )
         clock = SystemClock()
         self.crew = Processes(settings, clock)
