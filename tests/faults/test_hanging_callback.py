@@ -58,7 +58,9 @@ def told(node, message):
 def test_a_worker_whose_callback_never_gives_a_turn(tmp_path):
     with open_arena(tmp_path) as arena:
         (tmp_path / "slow.py").write_text(HANGING)
-        arena.start(masters=2, workers=2)
+        # A crawl process that hangs is another matter: its worker goes on, and kills it.
+        in_process = {"CRAWLER_WORKER_PROCESSES": "-1"}
+        arena.start(masters=2, workers=2, of_worker=lambda title: in_process)
         arena.begin(*(f"task-{number}" for number in range(6)))
         worker = arena.busy_worker()
         fault = Hang(worker)
