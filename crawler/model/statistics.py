@@ -208,8 +208,18 @@ def _worst(values: Iterable[Mapping[str, float]]) -> Mapping[str, float]:
     return {key: max(each.get(key, 0.0) for each in found) for key in keys}
 
 
+_hints: dict[type[Any], Mapping[str, Any]] = {}
+"""The types of the fields of each class. To find them takes longer than to read the values."""
+
+
+def _hints_of(kind: type[Any]) -> Mapping[str, Any]:
+    if kind not in _hints:
+        _hints[kind] = get_type_hints(kind)
+    return _hints[kind]
+
+
 def _read_fields(kind: type[T], data: Mapping[str, Any]) -> T:
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     known = {name: value for name, value in data.items() if name in hints}
     return kind(**{name: _read(hints[name], value) for name, value in known.items()})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple
 from typing import Any
 
 from crawler.model.records import Counts, State
@@ -14,7 +13,7 @@ Row = list[Any]
 
 def row_of(counts: Counts) -> Row:
     """The counts of a run."""
-    return list(astuple(counts))
+    return [counts.pages, counts.items, counts.failures, counts.seconds]
 
 
 def counts_of(row: Row) -> Counts:
