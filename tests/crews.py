@@ -27,7 +27,7 @@ from tests.site.asked import html
 from tests.waiting import PATIENCE_S, eventually
 
 SPIDERS = """
-import ctypes, os, re, subprocess, sys, time
+import ctypes, json, os, re, subprocess, sys, time
 import gevent
 import crawler
 
@@ -111,6 +111,17 @@ class Odd(crawler.Spider):
         started = subprocess.Popen(["sleep", "1000"])
         with open(self.settings_file, "w") as file:
             file.write(str(started.pid))
+
+    def end_child(self):
+        started = subprocess.Popen(["sleep", "1000"])
+        started.terminate()
+        names = "PYTHONPATH", "CRAWLER_GIVEN_PYTHONPATH"
+        told = [started.wait(), *map(os.environ.get, names)]
+        with open(self.settings_file, "w") as file:
+            json.dump(told, file)
+
+    def print(self):
+        print("x" * 3000)
 
     settings_file = ""
 """

@@ -1,8 +1,10 @@
 """Crawl processes that die, of themselves or otherwise, and what becomes of the tasks in them."""
 
 import contextlib
+import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,6 +201,28 @@ def test_what_a_spider_has_started_ends_with_its_process(place, runs, tmp_path):
         place.full()
 
 
+def test_what_a_spider_has_started_hears_its_signals_and_has_the_path_of_the_worker(
+    place, runs, tmp_path
+):
+    file = tmp_path / "told"
+    given = {"do": "end_child", "at": "/tree/0", "settings_file": str(file)}
+    runs.start(place.resource("ends child", "odd", settings={"max_pages": 1}, **given))
+    ended(runs, "ends child")
+    assert json.loads(file.read_text()) == [-signal.SIGTERM, os.environ.get("PYTHONPATH"), None]
+
+
+def test_what_nobody_takes_of_a_process_that_prints_is_lost_and_its_crawls_go_on(
+    place, runs, monkeypatch
+):
+    """Else it would stand still, and be killed as if its callback computed."""
+    with contextlib.suppress(OSError), open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        runs.start(place.resource("prints", "odd", do="print"))
+        report = ended(runs, "prints")
+        monkeypatch.undo()
+    assert (report.state, report.counts.pages) == (State.DONE, PAGES)
+
+
 def test_the_zygote_takes_its_processes_with_it_and_others_come(place, runs):
     names = ["zygote a", "zygote b"]
     for number, name in enumerate(names):
@@ -233,6 +257,17 @@ def test_a_process_has_no_file_of_another(place, runs):
 
 
 def test_a_host_is_never_asked_too_early_by_two_processes(place, runs):
+    is_asked_in_time_by_two(place, runs)
+
+
+def test_neither_is_it_if_there_is_only_one_besides_those_of_isolated_tasks(tmp_path):
+    with Place(tmp_path, 1) as place:
+        runs = place.runs()
+        is_asked_in_time_by_two(place, runs)
+        runs.stop_all()
+
+
+def is_asked_in_time_by_two(place, runs):
     """One of them runs alone: so both are at the same host."""
     host, slow = "127.0.9.1", {"delay_s": 0.2, "host_concurrency": 1, "max_pages": 6}
     runs.start(place.resource("polite a", host=host, settings=slow))

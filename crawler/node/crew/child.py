@@ -11,6 +11,8 @@ import signal
 NICE = 10
 """The processes give way to the worker, which must renew its lease in time."""
 _PR_SET_PDEATHSIG = 1
+GIVEN_PATH = "CRAWLER_GIVEN_PYTHONPATH"
+"""The variable with the PYTHONPATH of the worker, while a crawl process starts."""
 
 
 def die_with_parent(parent: int) -> None:
@@ -20,11 +22,21 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def forget_path() -> None:
+    """Give PYTHONPATH the value that it has for the worker. Ours was for the start of this process:
+    a program of another Python, which a spider starts, would take our library for its own."""
+    given = os.environ.pop(GIVEN_PATH, "")
+    os.environ.pop("PYTHONPATH", None)
+    if given:
+        os.environ["PYTHONPATH"] = given
+
+
 def leave_signals_to_worker() -> None:
     """The worker hears them too, and decides what they mean. It writes no memory to the disk: there
-    may be passwords in it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    may be passwords in it. A program that a spider starts hears them, which it would not if they
+    were ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -65,5 +66,12 @@ class Output:
             lines, newline, rest = rest, b"\n", b""
         self._rest = rest
         if newline:
-            sys.stderr.write((lines + newline).decode(errors="replace"))
-            sys.stderr.flush()
+            _print((lines + newline).decode(errors="replace"))
+
+
+def _print(text: str) -> None:
+    """Pass text on. If nobody takes it (a full disk, a closed pipe), it is lost: a process whose
+    output is not read would stand still."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -226,7 +226,7 @@ class Processes:
             terminal=sys.stderr.isatty(),
             tell_s=settings.worker.report_s / 2,
             share=self._most,
-            lease_s=self._hosts.lease_s if self._most > 1 and not settings.frontier.url else 0.0,
+            lease_s=0.0 if settings.frontier.url else self._hosts.lease_s,
         )
         process = self._processes[number] = CrawlProcess(orders, self._serve)
         return process

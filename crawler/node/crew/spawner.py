@@ -17,6 +17,7 @@ from gevent.socket import wait_read
 
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
+from crawler.node.crew.child import GIVEN_PATH
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
@@ -163,10 +164,12 @@ class Zygote:
 
 
 def environment(given: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
-    """The environment of spiders: without what opens the cluster, and with the way to modules."""
+    """The environment of a crawl process: without what opens the cluster, and with the way to
+    modules, which the process forgets (`forget_path`)."""
     kept = {
         name: value
         for name, value in given.items()
         if not name.startswith(_SECRETS) and value not in secrets
     }
-    return {**kept, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    path = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return {**kept, GIVEN_PATH: kept.get("PYTHONPATH", ""), "PYTHONPATH": path}

@@ -11,7 +11,7 @@ import os
 import sys
 
 from crawler import runtime
-from crawler.node.crew.child import leave_signals_to_worker, step_down
+from crawler.node.crew.child import forget_path, leave_signals_to_worker, step_down
 
 FILES = 3, 4, 5
 
@@ -19,6 +19,7 @@ FILES = 3, 4, 5
 def main(arguments: list[str]) -> int:
     """Load the engine, and crawl."""
     parent, *user = arguments
+    forget_path()
     leave_signals_to_worker()
     step_down("".join(user), int(parent))
     runtime.patch()

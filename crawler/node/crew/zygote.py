@@ -19,7 +19,7 @@ import traceback
 from contextlib import suppress
 
 from crawler import runtime
-from crawler.node.crew.child import die_with_parent, leave_signals_to_worker, step_down
+from crawler.node.crew.child import die_with_parent, forget_path, leave_signals_to_worker, step_down
 
 CLOSED_AT = 65_536
 """Above this number no file is open."""
@@ -131,6 +131,7 @@ def main(arguments: list[str]) -> int:
     """Load the engine, and fork."""
     file, parent = map(int, arguments)
     die_with_parent(parent)
+    forget_path()
     leave_signals_to_worker()
     sock = socket.socket(fileno=file)  # before the patch: this process has no hub, and must not
     runtime.patch()
