@@ -125,6 +125,7 @@ def test_calls_to_silent_peers_hold_up_no_other_call(tmp_path, shared_etcd, etcd
         cluster.master("1")
         client = cluster.client()
         before = term(etcd_store)
+        eventually(lambda: client.nodes(CALL), what="the leader knows itself")
         with silent_peer() as address:
             stuck = [gevent.spawn(ask_silent, address, 4 * TTL_S) for _ in range(SILENT)]
             for_s(2.5 * TTL_S, lambda _: ask_and_rest(client))
