@@ -6,10 +6,12 @@ test_polite_crawl.py.
 """
 
 from collections import defaultdict
+from contextlib import closing
 from itertools import pairwise
 
 import gevent
 import pytest
+from gevent.server import StreamServer
 
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, crawled, running_engine, spec
@@ -26,6 +28,28 @@ def test_requests_to_one_host_keep_their_distance():
         crawled(OnlyTitles, *urls, delay_s=0.2)
     assert len(site.gaps()) == 4
     assert min(site.gaps()) >= 0.2 - SLACK_S
+
+
+def test_a_request_that_connects_is_alone_at_its_host():
+    """Two that connect slowly would arrive at once."""
+    open_now, most = set(), 0
+
+    def hold(connection, address):  # and never say a word of TLS
+        nonlocal most
+        open_now.add(address)
+        most = max(most, len(open_now))
+        with connection:
+            while connection.recv(4096):
+                pass
+        open_now.discard(address)
+
+    with closing(StreamServer(("127.0.0.1", 0), hold)) as server:
+        server.start()
+        urls = [f"https://127.0.0.1:{server.server_port}/{number}" for number in range(3)]
+        pace = {"delay_s": 0.05, "host_concurrency": 3, "connect_timeout_s": 0.5, "retries": 0}
+        crawl, _ = crawled(OnlyTitles, *urls, **pace)
+    assert crawl.counts.failures == 3
+    assert most == 1
 
 
 @pytest.mark.faults

@@ -211,7 +211,7 @@ class Dispatcher:
         if self._journal.sent(job):
             self._counters.repeated += 1
         try:
-            sent = self.sender.send(job, arrived)
+            sent = self.sender.send(job, arrived, self._gatekeeper.on_way(queue))
         except FetchError as error:
             arrived(error)
         else:

@@ -131,9 +131,11 @@ class Sender:
         except FetchError:
             return ""
 
-    def send(self, job: Job, done: Done) -> Sent:
-        """Send a request. Raises FetchError if it cannot be sent."""
+    def send(self, job: Job, done: Done, on_way: Callable[[], None] | None = None) -> Sent:
+        """Send a request. `on_way` is called when it goes onto the wire. Raises FetchError if it
+        cannot be sent."""
         call = self.call(job)
+        call.on_way = on_way
         if self._cache_policy is not None and not job.request.meta.get("dont_cache"):
             done = self._cache_policy.asking(call, done)
         if not self._proxies or "proxy" in job.request.meta:

@@ -59,6 +59,7 @@ class Handle:
         "proxy",
         "referer",
         "setopt",
+        "tells",
         "terms",
         "timeout_s",
         "unsetopt",
@@ -81,6 +82,8 @@ class Handle:
         self.timeout_s = 0.0
         self.aims = False
         """Whether it was told a target, which it keeps."""
+        self.tells = False
+        """Whether it tells when a request goes onto the wire."""
 
 
 def new_handle(policy: AddressPolicy) -> Handle:
@@ -144,6 +147,7 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.setopt(pycurl.WRITEFUNCTION, transfer.receive)
     handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
     _hurry(handle, call.timeout_s)
+    _tell_way(handle, transfer)
     if call.referer and handle.referer != call.referer:
         handle.setopt(pycurl.REFERER, _as_line("Referer", call.referer))
         handle.referer = call.referer
@@ -164,6 +168,15 @@ def prepare(transfer: Transfer, name: Name | None, trusted: frozenset[str]) -> N
     handle.method = call.method
     if call.method != "GET" or call.body is not None or call.cookies:
         _set_extras(handle, call)
+
+
+def _tell_way(handle: Handle, transfer: Transfer) -> None:
+    if transfer.call.on_way is not None:
+        handle.setopt(pycurl.PREREQFUNCTION, transfer.goes_out)
+        handle.tells = True
+    elif handle.tells:
+        handle.unsetopt(pycurl.PREREQFUNCTION)
+        handle.tells = False
 
 
 def _hurry(handle: Handle, timeout_s: float) -> None:

@@ -110,6 +110,16 @@ class Transfer:
         self.seen = 0
         self.seen_s = 0.0
 
+    def goes_out(self, *_: Any) -> int:
+        """Tell that the connection stands, and that libcurl sends the request now."""
+        try:
+            if self.call.on_way is not None:
+                self.call.on_way()
+        except Exception as error:  # pycurl would only print it
+            self.fault = fault(error, self.call).reason
+            return int(pycurl.PREREQFUNC_ABORT)
+        return int(pycurl.PREREQFUNC_OK)
+
     def receive(self, chunk: bytes) -> int | None:
         """Take a part of the body from libcurl. -1 makes libcurl cancel the transfer."""
         try:

@@ -106,6 +106,8 @@ class _PluginFetch:
     def submit(self) -> None:
         """Pass the request to the plugin. Raises FetchError for any exception of the plugin."""
         try:
+            if self.call.on_way is not None:
+                self.call.on_way()  # a plugin cannot tell later
             self._sent = self._fetcher.submit(self.call, self.end)
         except FetchError:
             raise

@@ -176,6 +176,9 @@ class FetchCall:
     credentials: Credentials | None = None
     fetcher: str = ""
     """The name of the fetcher to use. Empty means libcurl."""
+    on_way: Callable[[], None] | None = None
+    """Is called when the request goes onto the wire: its connection stands. Pauses count from then.
+    It may be called again, if the request is sent again."""
 
 
 @dataclass(slots=True)

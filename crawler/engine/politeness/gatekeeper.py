@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from crawler.clock import Clock
 from crawler.engine.frontier.job import Job
@@ -116,6 +117,11 @@ class Gatekeeper:
     def ready_s(self, queue: SiteQueue) -> float:
         """The monotonic time from which the host may be sent to, if nobody else sends to it."""
         return self._hosts.ready_s(queue.host)
+
+    def on_way(self, queue: SiteQueue) -> Callable[[], None] | None:
+        """What to call when the request that has just got its turn goes onto the wire; None if its
+        host has no pace."""
+        return partial(self._hosts.went_out, queue.host) if self._hosts.holds(queue.host) else None
 
     def learn(self, queue: SiteQueue, slot: Slot, result: FetchAnswer | FetchError) -> None:
         """Record what the result of a request says about its host."""

@@ -77,6 +77,7 @@ class Host:
         "freed_s",
         "from_s",
         "in_flight",
+        "is_held",
         "limit",
         "limits",
         "members",
@@ -103,6 +104,9 @@ class Host:
         self.freed_s = -math.inf
         """The monotonic time at which a request last ended."""
         self.in_flight = 0
+        self.is_held = False
+        """Whether the last request has a turn and is not on the wire yet, because it connects.
+        Until then nothing else is sent: both might arrive at once."""
         self.delay_s = 0.0
         """The longest delay of all members."""
         self.crawl_delay_s = 0.0
@@ -164,6 +168,7 @@ class Host:
         """Record that a request is sent. `chance`, from 0 to 1, varies the delay after it."""
         self.in_flight += 1
         self.sent_s = now_s
+        self.is_held = bool(self.pause_s or self.limits)
         self.doubt = DOUBT
         if self.random:
             self.factor = 1 + self.random * (2 * chance - 1)
@@ -172,9 +177,17 @@ class Host:
             full_s = max(now_s, self.spent.get(limit, now_s))
             self.spent[limit] = full_s + limit.per_s / limit.events
 
+    def went_out(self, now_s: float) -> None:
+        """Record that the last request goes onto the wire."""
+        self.is_held = False
+        for limit in self.limits:
+            if limit in self.spent:
+                self.spent[limit] += now_s - self.sent_s
+        self.sent_s = now_s
+
     def reached(self, began_s: float, waited_s: float) -> None:
         """Record that the last request had arrived when its answer began, after `waited_s`."""
-        self.doubt = 0.0
+        self.doubt, self.is_held = 0.0, False
         self.sent_s = began_s - max(0.0, waited_s - DOUBT * self.pause_s)
         for limit in self.limits:
             full_s = self.spent.get(limit, self.sent_s)
@@ -195,7 +208,7 @@ class Host:
     def wait(self, member: Member, now_s: float, cooldown: Cooldown | None) -> float | None:
         """The monotonic time at which a member should ask again; None if it has its turn now."""
         limit = 1 if cooldown is not None and cooldown.probed else self.limit
-        if self.in_flight >= limit:
+        if self.in_flight >= limit or self.is_held:
             return math.inf
         come_s = max(self.ready_s, self.sent_s + self.pause_s * (1 + self.doubt))
         if cooldown is not None:

@@ -95,6 +95,17 @@ class Hosts:
             break
         return None
 
+    def holds(self, name: str) -> bool:
+        """Whether the others wait until the request that was sent last goes onto the wire."""
+        return self._hosts[name].is_held
+
+    def went_out(self, name: str) -> None:
+        """Record that the request that was sent last goes onto the wire now."""
+        host = self._hosts.get(name)
+        if host is not None and host.is_held:
+            host.went_out(self._clock.monotonic())
+            host.wake_all()
+
     def ready_s(self, name: str) -> float:
         """The monotonic time from which the host may be sent to, if nobody else sends to it."""
         return self._hosts[name].ready_s
@@ -124,7 +135,7 @@ class Hosts:
         host = self._hosts[name]
         host.in_flight -= 1
         if not host.in_flight:
-            host.doubt = 0.0
+            host.doubt, host.is_held = 0.0, False
         host.freed_s = self._clock.monotonic()
         host.wake_all()
 

@@ -59,6 +59,8 @@ FORBIDS = Rules(Protego.parse("User-agent: *\nDisallow: /"))
 def test_an_allowed_page_is_sent_and_the_next_one_waits_for_the_delay():
     asked = Asked(Rules())
     assert asked.verdict() == Send()
+    assert asked.verdict() == Park(), "until it is on the wire"
+    asked.hosts.went_out("h")
     assert asked.verdict() == WaitUntil(asked.clock.monotonic() + 2.0)
 
 

@@ -238,11 +238,38 @@ def test_the_delay_counts_from_when_the_answer_began(hosts, clock):
 def test_a_slow_answer_doubles_the_delay_at_the_most(hosts, clock):
     member = Member(hosts, delay_s=1.0, host_concurrency=9)
     assert hosts.take(member) is None
+    hosts.went_out(member.host)
     assert hosts.take(member) == clock.monotonic() + 2.0
     sent_s = clock.monotonic()
     clock.advance(1.9)
     hosts.answered(member, sent_s, clock.monotonic(), 1.9)
     assert hosts.take(member) == pytest.approx(sent_s + 2.0)
+
+
+def test_nothing_is_sent_while_the_last_request_connects_and_its_delay_counts_from_the_wire(
+    hosts, clock
+):
+    """Else both might arrive at once."""
+    first, other = (Member(hosts, delay_s=1.0, host_concurrency=9) for _ in range(2))
+    assert hosts.take(first) is None
+    clock.advance(30.0)
+    assert hosts.take(other) == math.inf
+    hosts.went_out(first.host)
+    assert other.woken
+    assert hosts.take(other) == clock.monotonic() + 2.0
+    hosts.release(first.host)
+    clock.advance(1.0)
+    assert hosts.take(other) is None
+    hosts.release(other.host)
+    clock.advance(1.0)
+    assert hosts.take(first) is None, "one that ends without a word holds nobody up"
+
+
+def test_without_a_pace_nobody_waits_for_the_wire(hosts):
+    member = Member(hosts, delay_s=0.0, host_concurrency=2)
+    assert hosts.take(member) is None
+    assert not hosts.holds(member.host)
+    assert hosts.take(member) is None
 
 
 def test_a_limit_lets_a_burst_through_and_then_its_rate(hosts, clock):
