@@ -191,4 +191,19 @@ MUTANTS = [
         "",
         "tests/integration/test_processes_crew_worker.py -k worker_that_is_killed",
     ),
+    Mutant(
+        "a process whose output nobody takes stands still",
+        f"{_CREW}/output.py",
+        "    with contextlib.suppress(OSError, ValueError):\n        sys.stderr.write(text)\n"
+        "        sys.stderr.flush()\n",
+        "    sys.stderr.write(text)\n    sys.stderr.flush()\n",
+        "tests/integration/test_processes_crew.py -k nobody_takes",
+    ),
+    Mutant(
+        "programs that spiders start do not hear SIGTERM",
+        f"{_CREW}/child.py",
+        "signal.signal(number, lambda *_: None)",
+        "signal.signal(number, signal.SIG_IGN)",
+        "tests/integration/test_processes_crew.py -k hears_its_signals",
+    ),
 ]

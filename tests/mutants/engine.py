@@ -20,6 +20,20 @@ _POLITENESS = [
         "tests/unit/engine/test_hosts.py -k answer_began",
     ),
     Mutant(
+        "a host gets a request while its last one still connects",
+        "crawler/engine/politeness/host.py",
+        " or self.is_held:",
+        ":",
+        "tests/unit/engine/test_hosts.py -k connects",
+    ),
+    Mutant(
+        "the pause counts from the turn of a request, however long it connects",
+        "crawler/engine/politeness/host.py",
+        "        self.sent_s = now_s\n\n    def reached",
+        "\n    def reached",
+        "tests/unit/engine/test_hosts.py -k connects",
+    ),
+    Mutant(
         "the shortest delay of all crawls holds",
         "crawler/engine/politeness/host.py",
         "max(terms.delay_s for",
