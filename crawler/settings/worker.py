@@ -20,7 +20,7 @@ class WorkerSettings:
     databases: Mapping[str, str] = setting(
         {},
         "Databases to which tasks may write items: name to URL, such as "
-        "postgresql://user:password@host/database.",
+        "postgresql://user:password@host/database. Each crawl process has a connection of its own.",
         keys=forms.NAME,
         secret=True,
     )
@@ -40,8 +40,9 @@ class WorkerSettings:
     )
     processes: int = setting(
         0,
-        "How many processes crawl the tasks. 0 means one for each core that this worker may use; "
-        "-1 means that the process of the worker crawls them itself.",
+        "How many processes crawl the tasks. 0 means one for each core that this worker may use, "
+        "by its affinity and the CPU quotas of its cgroups; -1 means that the process of the "
+        "worker crawls them itself.",
         least=-1,
         most=1024,
     )

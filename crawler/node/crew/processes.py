@@ -6,7 +6,6 @@ One process crawls many tasks. What happens to it happens to them: so each death
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from crawler.engine.stats.totals import Totals
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State
+from crawler.node.crew.cores import cores
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.dealing import Dealing
@@ -56,7 +56,7 @@ class Processes:
         self._settings = settings
         self._clock = clock
         self._guard = guard or NoGuard()
-        self._most = settings.worker.processes or len(os.sched_getaffinity(0))
+        self._most = settings.worker.processes or cores()
         self._supervisor = Supervisor("crew", clock=clock)
         self._hosts = Hosts(clock)
         self._deaths = Deaths(clock)
