@@ -347,9 +347,10 @@ class WorkerLoad:
     """The load that a worker reports."""
 
     cpu: float = 0.0
-    """The share of one processor that its process used recently. 1 is all that Python can use."""
+    """The share that it used recently of the processors that its crawls can use: one if it crawls
+    in its own process, else one for each crawl process, and no more than it may use."""
     lag_s: float = 0.0
-    """By how many seconds its hub was late recently, at worst."""
+    """By how many seconds its hub, or one of its crawl processes, was late recently, at worst."""
 
 
 @dataclass(frozen=True, slots=True)

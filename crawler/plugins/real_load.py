@@ -15,7 +15,7 @@ def task_labels() -> Collection[str]:
 
 @hookimpl
 def score_nodes(task: Task, nodes: Sequence[Candidate]) -> Sequence[float]:
-    """Score each worker from 1, if it has nothing to do, to 0, if its processor is busy all the
-    time, or its hub is late by a second."""
+    """Score each worker from 1, if it has nothing to do, to 0, if its processors are busy all the
+    time, or a hub of it is late by a second."""
     reported = [candidate.reported for candidate in nodes]
     return [1.0 - min(1.0, max(0.0, load.cpu, load.lag_s)) for load in reported]

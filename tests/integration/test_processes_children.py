@@ -190,10 +190,13 @@ def test_each_process_is_seen_and_each_crawl_names_its_own(tmp_path, site, monke
         read = metrics.registry.get_sample_value
         assert read("crawler_process_up", label) == 1
         assert read("crawler_process_memory_bytes", label) > 10_000_000
+        taken_s = read("crawler_process_cpu_seconds_total")
+        assert taken_s > 0
         os.kill(load.pid, signal.SIGKILL)
         eventually(lambda: read("crawler_process_ends_total", {"cause": "died"}) == 1)
         eventually(lambda: [each.pid for each in crew.crawls.processes()] not in ([], [load.pid]))
         assert read("crawler_process_up", label) is None
+        assert read("crawler_process_cpu_seconds_total") >= taken_s
 
 
 class NoStates:

@@ -144,6 +144,7 @@ class CrawlProcess:
         self._engine.start()
         turn = gevent.get_hub().loop.timer(TURN_S, TURN_S)
         turn.start(self._page.turn)
+        self._page.turn()  # so that it is late also if the first callback computes
         self._supervisor.spawn("tell", self._tell_forever, orders.tell_s, on_end=OnEnd.RESTART)
         while (message := self._channel.receive()) is not None:
             getattr(self, f"_do_{message[0]}")(*message[1])

@@ -9,6 +9,7 @@ from typing import Protocol
 from crawler.api.service import Crawls
 from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
+from crawler.node.crew.crew_load import CrewLoad
 from crawler.node.run.run import Run
 
 
@@ -34,6 +35,11 @@ class Crew(Protocol):
     @property
     def crawls(self) -> Crawls:
         """The statistics of the crawls."""
+        ...
+
+    @property
+    def load(self) -> CrewLoad:
+        """What its processes cost, beside the worker's own."""
         ...
 
     def start(self) -> None:

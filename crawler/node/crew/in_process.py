@@ -12,6 +12,7 @@ from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
 from crawler.node.crew.crew import Figures
+from crawler.node.crew.crew_load import NoLoad
 from crawler.node.crew.engine_figures import figures_of
 from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.going_on import GoingOn
@@ -31,6 +32,7 @@ class InProcess:
         self._engine = engine
         self._sinks = sinks
         self._going_on = GoingOn(engine, sinks, items, states)
+        self.load = NoLoad()
 
     @property
     def crawls(self) -> StatisticsRegistry:

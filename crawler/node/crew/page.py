@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 SIZE = mmap.PAGESIZE
 _TURNED, _SINCE = 0, 1
-_SLOT, _CALLS, _LENGTH, _LIMIT, _CUT = 2, 3, 4, 5, 6
+_SLOT, _CALLS, _LENGTH, _LIMIT, _CUT, _LATE = 2, 3, 4, 5, 6, 7
 _TEXT = 64
 """Where the text begins."""
 MOST_TEXT_BYTES = 2000
@@ -53,6 +53,7 @@ class Page:
         self._moments = self._memory.cast("d")
         self._numbers = self._memory.cast("Q")
         self._text = self._memory[_TEXT : _TEXT + MOST_TEXT_BYTES]
+        self._made_s = time.monotonic()
         self._last: Glance | None = None
         """What it said when it was closed."""
 
@@ -90,8 +91,27 @@ class Page:
         self._numbers[_SLOT] = 0
 
     def turn(self) -> None:
-        """Note that the hub turns."""
-        self._moments[_TURNED] = time.monotonic()
+        """Note that the hub turns, and how late it is, if it is later than before."""
+        now_s, before_s = time.monotonic(), self._moments[_TURNED]
+        if before_s:
+            self._moments[_LATE] = max(self._moments[_LATE], now_s - before_s - TURN_S)
+        self._moments[_TURNED] = now_s
+
+    def take_late_s(self) -> float:
+        """By how many seconds the hub was late since the last call, at worst, also now."""
+        if self._last is not None:
+            return 0.0
+        late_s, self._moments[_LATE] = self._moments[_LATE], 0.0
+        return max(self.late_s(), self._possible(late_s))
+
+    def late_s(self) -> float:
+        """For how many seconds the hub has not turned although it should have."""
+        turned_s = self.glance().turned_s
+        return self._possible(time.monotonic() - turned_s - TURN_S) if turned_s else 0.0
+
+    def _possible(self, late_s: float) -> float:
+        """No hub is later than its page is old. Spiders may write anything here, also no number."""
+        return max(0.0, min(late_s, time.monotonic() - self._made_s))
 
     @property
     def cut(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -22,7 +21,8 @@ from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.output import Output
-from crawler.node.crew.page import TURN_S, Glance, Page
+from crawler.node.crew.page import Glance, Page
+from crawler.node.crew.proc import cpu_of, memory_of
 from crawler.node.crew.spawner import Born, Spawner
 from crawler.node.guard import killing
 from crawler.node.guard.duty import Crawling
@@ -67,6 +67,8 @@ class CrawlProcess:
         """The run for which its worker has killed it."""
         self.figures = Figures()
         self.totals = Totals()
+        self.cpu_s = 0.0
+        """The seconds of processors that it had taken at the last look."""
         self.greeted = Event()
         """Set when it serves, and when it never will."""
         self.gone = Event()
@@ -122,6 +124,7 @@ class CrawlProcess:
 
     def exit(self, patience_s: float) -> None:
         """Have it end in order. Its runs have ended."""
+        self.look()
         self.is_serving = False
         self.why = self.why or "it was told to end"
         if self._channel is not None and not self.gone.is_set():
@@ -137,6 +140,7 @@ class CrawlProcess:
         """
         if self.born is None or self.gone.is_set():
             return
+        self.look()
         self.is_serving = False
         self.why, self.charged = self.why or why, self.charged or charged
         self._end_group()
@@ -173,19 +177,21 @@ class CrawlProcess:
 
     def load(self) -> ProcessLoad:
         """What it does at the moment."""
-        turned_s = self.glance().turned_s
-        late_s = max(0.0, time.monotonic() - turned_s - TURN_S) if turned_s else 0.0
-        return ProcessLoad(
-            self.number, self.pid or 0, self.is_serving, len(self.runs), self.memory(), late_s
-        )
+        pid, tasks, late_s = self.pid or 0, len(self.runs), self._page.late_s()
+        return ProcessLoad(self.number, pid, self.is_serving, tasks, self.memory(), late_s)
 
     def memory(self) -> int:
         """The bytes of memory that it takes; 0 if it is gone."""
-        try:
-            with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
-            return 0
+        return 0 if self.born is None else memory_of(self.born.pid)
+
+    def look(self) -> None:
+        """Look at what it has taken of processors. Of one that is gone, nobody can tell."""
+        if self.born is not None and not self.gone.is_set():
+            self.cpu_s = max(self.cpu_s, cpu_of(self.born.pid))
+
+    def take_late_s(self) -> float:
+        """By how many seconds its hub was late since the last call, at worst."""
+        return self._page.take_late_s()
 
     def stack(self) -> str:
         """What it executes at the moment, the innermost line last."""

@@ -23,6 +23,7 @@ from crawler.model.records import Resource, State
 from crawler.node.crew.cores import cores
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
+from crawler.node.crew.crew_load import ProcessesLoad
 from crawler.node.crew.dealing import Dealing
 from crawler.node.crew.deaths import Deaths
 from crawler.node.crew.distant_crawls import DistantCrawls
@@ -75,6 +76,7 @@ class Processes:
         self._how_early = ""
         self._stopping = False
         self.crawls = DistantCrawls(self._living)
+        self.load = ProcessesLoad(self._living, min(self._most, cores()))
         self._ends: Counter[str] = Counter()
         """How many processes have ended, by cause."""
 
@@ -299,6 +301,7 @@ class Processes:
         self._guard.forget(process.number)
         self._processes.pop(process.number, None)
         self._past.add_totals(process.totals)
+        self.load.bury(process)
         runs, process.runs = process.runs, {}
         self._hosts.gone(process.number)
         verdict = self._deaths.judge(process, runs)
@@ -313,9 +316,10 @@ class Processes:
         self._changed.set()
 
     def _look_forever(self) -> None:
-        """Look at what the processes do, and at their memory."""
+        """Look at what the processes do, and at what they take."""
         while True:
             self._clock.sleep(LOOK_S)
+            self.load.look()
             for process in list(self._processes.values()):
                 if process.greeted.is_set():
                     self._look_at_memory(process)

@@ -75,6 +75,11 @@ def _measure_processes(metrics: Metrics, crew: Crew) -> None:
     ):
         read = partial(_by_process, crew, value)
         metrics.gauges_of(f"crawler_process_{name}", help, "process", read)
+    metrics.counter_of(
+        "crawler_process_cpu_seconds",
+        "Seconds of processors that all crawl processes have taken, also those that have ended.",
+        crew.load.cpu_s,
+    )
     metrics.totals_of(
         "crawler_process_ends",
         lambda: [

@@ -1,4 +1,4 @@
-"""Measures a worker's own load: its use of a processor, and the lateness of its hub."""
+"""Measures a worker's own load: its use of processors, and the lateness of its hubs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from crawler.api.service import UNTOLD
 from crawler.clock import Clock
 from crawler.model.records import WorkerLoad
+from crawler.node.crew.crew_load import CrewLoad
 
 TELL_S = 10.0
 """How often a worker reports its load if it has nothing else to report, in seconds."""
@@ -18,10 +19,12 @@ LEAST_S = 1.0
 class OwnLoad:
     """Measures the load between two reports. The reporting greenlet sleeps here often."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, crew: CrewLoad) -> None:
+        """`crew` tells what the processes of the worker's crew cost."""
         self._clock = clock
+        self._crew = crew
         self._told_s = clock.monotonic()
-        self._cpu_s = time.process_time()
+        self._cpu_s = self._cpu_taken_s()
         self._late_s = 0.0
 
     @property
@@ -37,10 +40,16 @@ class OwnLoad:
 
     def tell(self) -> WorkerLoad:
         """Return the load since the last call; nothing if that was less than `LEAST_S` ago."""
-        now_s, cpu_s = self._clock.monotonic(), time.process_time()
+        now_s = self._clock.monotonic()
         passed_s = now_s - self._told_s
         if passed_s < LEAST_S:
             return UNTOLD
-        load = WorkerLoad(round((cpu_s - self._cpu_s) / passed_s, 2), round(self._late_s, 3))
+        cpu_s = self._cpu_taken_s()
+        share = (cpu_s - self._cpu_s) / passed_s / self._crew.processors
+        late_s = max(self._late_s, self._crew.take_late_s())
         self._told_s, self._cpu_s, self._late_s = now_s, cpu_s, 0.0
-        return load
+        return WorkerLoad(round(share, 2), round(late_s, 3))
+
+    def _cpu_taken_s(self) -> float:
+        """What this process and those of the crew have taken so far."""
+        return time.process_time() + self._crew.cpu_s()

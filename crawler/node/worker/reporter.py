@@ -43,14 +43,15 @@ class Reporter:
         epochs: Epochs,
         clock: Clock,
         settings: Settings,
+        load: OwnLoad,
     ) -> None:
-        """`observer` knows the leader."""
+        """`observer` knows the leader. `load` is that of the worker."""
         self._observer = observer
         self._runs = runs
         self._epochs = epochs
         self._clock = clock
         self._settings = settings
-        self._own_load = OwnLoad(clock)
+        self._own_load = load
         self._now = Event()
         self.node_id = ""
         """The id under which this worker is registered; empty while it is not. Then it reports

@@ -33,6 +33,7 @@ from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
+from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import reconcile
 from crawler.node.worker.reporter import Reporter
@@ -89,7 +90,8 @@ class Worker:
         self._runs = Runs(crew, clock, self._on_run_end, settings.worker.max_running)
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
-        self._reporter = Reporter(self._observer, self._runs, self._epochs, clock, settings)
+        load = OwnLoad(clock, crew.load)
+        self._reporter = Reporter(self._observer, self._runs, self._epochs, clock, settings, load)
         self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
         self._draining = False
         self._session: Session | None = None

@@ -2,8 +2,10 @@
 
 import gc
 import os
+import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -16,6 +18,17 @@ def file():
     yield file
     gc.collect()  # the pages of the test
     os.close(file)
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """Sets the time."""
+
+    def at(now_s):
+        monkeypatch.setattr(time, "monotonic", lambda: now_s)
+
+    at(1000.0)
+    return at
 
 
 def test_another_sees_who_is_called_and_since_when(file):
@@ -45,6 +58,40 @@ def test_a_callback_is_sure_until_the_hub_turns(file):
     assert page.glance().is_sure
     page.leave()
     assert not page.glance().is_sure
+
+
+def test_the_worst_lateness_of_the_hub_is_told_once(file, now):
+    written, read = Page(file), Page(file)
+    assert read.take_late_s() == 0
+    for now_s in (1000.0, 1000.1, 1000.85, 1000.95):
+        now(now_s)
+        written.turn()
+    assert read.take_late_s() == pytest.approx(0.65)
+    assert read.take_late_s() == 0
+
+
+def test_a_hub_that_does_not_turn_is_late_already(file, now):
+    written, read = Page(file), Page(file)
+    written.turn()
+    now(1003.1)
+    assert read.late_s() == pytest.approx(3)
+    assert read.take_late_s() == pytest.approx(3)
+    assert read.take_late_s() == pytest.approx(3), "it still does not turn"
+    read.close()
+    assert read.take_late_s() == 0
+
+
+@pytest.mark.parametrize(
+    ("written_s", "told_s"),
+    [(float("nan"), 0), (float("inf"), 5), (-float("inf"), 0), (1e300, 5), (-1e300, 0)],
+)
+def test_no_lateness_is_told_that_cannot_be(file, now, written_s, told_s):
+    read = Page(file)
+    now(1005.0)
+    os.pwrite(file, struct.pack("d", written_s), 7 * 8)
+    assert read.take_late_s() == told_s
+    os.pwrite(file, struct.pack("d", -written_s), 0)
+    assert 0 <= read.late_s() <= 5
 
 
 @pytest.mark.parametrize("text", ["", "u" * 10_000, "ä" * MOST_TEXT_BYTES, "\ud800"])

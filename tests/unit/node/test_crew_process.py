@@ -245,3 +245,15 @@ def test_a_process_that_is_gone_can_still_be_asked(process, sleeper):
     assert process.memory() == 0
     process.kill("again")
     assert Deaths(SystemClock()).judge(process, process.runs).charged == 0
+
+
+@pytest.mark.parametrize("end", [lambda it: it.kill("enough"), lambda it: it.exit(0.01)])
+def test_what_a_process_has_taken_is_noted_before_its_worker_ends_it(
+    process, sleeper, monkeypatch, end
+):
+    monkeypatch.setattr("crawler.node.crew.process.cpu_of", lambda pid: 1.5)
+    end(process)
+    assert process.gone.wait(10)
+    monkeypatch.setattr("crawler.node.crew.process.cpu_of", lambda pid: 99.0)  # somebody else
+    process.look()
+    assert process.cpu_s == 1.5
