@@ -12,6 +12,7 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
 from crawler.model.records import Node, Spec
 from crawler.model.shards import shard_spec
+from crawler.node.crew.crew_load import NoLoad
 from crawler.node.worker.worker import Worker
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
@@ -68,7 +69,7 @@ class Stopping:
 def test_a_lease_that_is_lost_while_a_run_is_judged_makes_no_task_look_deleted(is_lost):
     store, cleared = LosesLease(), []
     states = SimpleNamespace(clear=lambda resource, wait_s: cleared.append(resource.name))
-    worker = Worker(store, SETTINGS, None, states, SystemClock())
+    worker = Worker(store, SETTINGS, SimpleNamespace(load=NoLoad()), states, SystemClock())
     for resource in (FICTION, SHARD):
         store.txn([], [Put(KEYS.resource(resource.name), encode_resource(resource))])
     supervisor = Supervisor("test")

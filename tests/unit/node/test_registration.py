@@ -6,10 +6,11 @@ from crawler.clock import SystemClock
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.registration import decode_node, encode_node
 from crawler.model.constraints import Effect, Taint
+from crawler.node.crew.crew_load import NoLoad
 from crawler.node.worker.worker import Worker
 from crawler.settings.sections import NodeSettings, Settings
 
-CREW = SimpleNamespace(spider_names=lambda: frozenset({"books"}))
+CREW = SimpleNamespace(spider_names=lambda: frozenset({"books"}), load=NoLoad())
 
 
 def registered(node):
