@@ -87,6 +87,7 @@ class Host:
         "random",
         "sent_s",
         "spent",
+        "turn_s",
         "waiting",
     )
 
@@ -97,6 +98,8 @@ class Host:
         """The members that wait for a turn, in the order in which they asked."""
         self.sent_s = -math.inf
         """The monotonic time from which the pause before the next request counts."""
+        self.turn_s = -math.inf
+        """The monotonic time at which a request last got its turn."""
         self.from_s = -math.inf
         """The monotonic time before which nothing is sent, because another worker has sent."""
         self.others_pause_s = 0.0
@@ -167,7 +170,7 @@ class Host:
     def send(self, now_s: float, chance: float) -> None:
         """Record that a request is sent. `chance`, from 0 to 1, varies the delay after it."""
         self.in_flight += 1
-        self.sent_s = now_s
+        self.turn_s = self.sent_s = now_s
         self.is_held = bool(self.pause_s or self.limits)
         self.doubt = DOUBT
         if self.random:

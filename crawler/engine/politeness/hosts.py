@@ -118,10 +118,10 @@ class Hosts:
     def answered(
         self, member: Member, sent_s: float, began_s: float, waited_s: float = 0.0
     ) -> None:
-        """Record that the answer to the request sent at `sent_s` began at `began_s`, after
-        `waited_s`; or that the request failed at `began_s`."""
+        """Record that the answer to the request whose turn came at `sent_s` began at `began_s`,
+        after `waited_s`; or that the request failed at `began_s`."""
         host = self._hosts[member.host]
-        if sent_s >= host.sent_s:
+        if sent_s >= host.turn_s:  # no other has had its turn since
             host.reached(began_s, waited_s)
 
     def adapt(self, member: Member, waited_s: float, is_good: bool) -> None:

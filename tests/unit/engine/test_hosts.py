@@ -265,6 +265,18 @@ def test_nothing_is_sent_while_the_last_request_connects_and_its_delay_counts_fr
     assert hosts.take(first) is None, "one that ends without a word holds nobody up"
 
 
+def test_the_delay_counts_from_the_answer_of_a_request_that_had_to_connect_too(hosts, clock):
+    member = Member(hosts, delay_s=1.0)
+    assert hosts.take(member) is None
+    turn_s = clock.monotonic()
+    clock.advance(0.5)
+    hosts.went_out(member.host)
+    clock.advance(0.2)
+    hosts.answered(member, turn_s, clock.monotonic(), 0.2)
+    hosts.release(member.host)
+    assert hosts.take(member) == pytest.approx(turn_s + 0.7 + 1.0)
+
+
 def test_without_a_pace_nobody_waits_for_the_wire(hosts):
     member = Member(hosts, delay_s=0.0, host_concurrency=2)
     assert hosts.take(member) is None
