@@ -192,6 +192,11 @@ class Place:
         """The names of the files of a task's items."""
         return sorted(path.name for path in Path(self.folder, "items", name).glob("[!.]*"))
 
+    def told(self, name):
+        """The lines of a task's `.runs`."""
+        path = Path(self.folder, "items", name, ".runs")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
     def items(self, name):
         """How often each page is in the items of a task; what a run has cut off is none."""
         return Counter(

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from crawler.errors import ConfigError, NotFound
+from crawler.items.names import DELETED
 from crawler.model.records import Spec, State
 from crawler.node.crew.crew import Figures
 from crawler.settings.worker import IN_PROCESS
@@ -176,6 +177,35 @@ def test_files_get_whole_names_when_nothing_more_comes(place, runs):
     assert place.files("files") == ["id-files-1.jsonl.part"]
     run.end_files()
     eventually(lambda: "id-files-1.jsonl" in place.files("files"))
+
+
+def ended_as(place, name):
+    """What `.runs` says last of how a crawl ended."""
+    return place.told(name)[-1].get("end")
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["beside others", "isolated"])
+def test_the_files_of_a_task_that_is_deleted_while_it_runs_end(place, runs, isolated):
+    name = f"deleted {isolated}"
+    runs.start(place.resource(name, settings=SLOW, isolated=isolated))
+    waits_for_pages(runs, name, 3)
+    run = runs.of(name)
+    runs.cut_short([name])
+    run.end_files(DELETED)
+    eventually(lambda: place.files(name) == [f"id-{name}-1.jsonl"])
+    assert ended_as(place, name) == DELETED
+    assert len(place.told(name)) == 2, "it began, and was deleted"
+
+
+def test_the_files_of_a_crawl_end_whose_callback_keeps_the_run_from_ending(place, runs):
+    resource = place.resource("blocks", "odd", do="wait", at="/tree/1", settings=SLOW)
+    runs.start(resource)
+    waits_for_pages(runs, "blocks", 1)
+    run = runs.of("blocks")
+    run.end_files(DELETED)
+    runs.cut_short(["blocks"])
+    eventually(lambda: place.files("blocks") == ["id-blocks-1.jsonl"])
+    assert ended_as(place, "blocks") == DELETED
 
 
 def test_what_it_holds_is_nothing_when_nothing_runs(place, runs):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crawler.errors import ConfigError
+from crawler.items.names import DELETED
 from crawler.model.records import State
 from tests.crews import PAGES, Place, ended, waits_for_pages
 from tests.guards import Ending
@@ -96,6 +97,52 @@ def test_the_tasks_of_a_process_that_is_killed_go_on_at_once(place, runs, number
         assert goes_on(place, runs, name, host=host).counts.pages == PAGES
         assert_each_once(place, name)
     assert place.crew.totals().sums["pages"] >= before + PAGES
+
+
+def assert_is_deleted(place, name):
+    """The files of a task have their names, hold whole items alone, and say why they end."""
+    eventually(lambda: not [each for each in place.files(name) if each.endswith(".part")])
+    assert place.told(name)[-1].get("end") == DELETED
+    assert sum(place.items(name).values()) >= 3
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["beside others", "isolated"])
+def test_a_task_is_deleted_whose_process_was_killed(place, runs, isolated):
+    name = f"killed {isolated}"
+    process = beside(place, runs, place.resource(name, settings=SLOW, isolated=isolated))
+    eventually(lambda: sum(place.items(name).values()) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    assert ended(runs, name).interrupted
+    with open(Path(place.folder, "items", name, f"id-{name}-1.jsonl.part"), "a") as file:
+        file.write('{"url": "a process that is killed leaves a part of a li')
+    runs.of(name).end_files(DELETED)
+    assert_is_deleted(place, name)
+
+
+def test_a_task_is_deleted_whose_next_run_has_not_begun(place, runs):
+    process = beside(place, runs, place.resource("waits again", settings=SLOW))
+    eventually(lambda: sum(place.items("waits again").values()) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    ended(runs, "waits again")
+    run = place.crew.run(place.resource("waits again", epoch=2))
+    run.end_files(DELETED)
+    assert_is_deleted(place, "waits again")
+    assert {each["epoch"] for each in place.told("waits again")} == {1}
+
+
+def test_the_files_of_a_deleted_task_end_though_who_was_asked_is_killed(place, runs):
+    process = beside(place, runs, place.resource("told of", settings=SLOW))
+    eventually(lambda: sum(place.items("told of").values()) >= 3)
+    runs.cut_short(["told of"])
+    run = place.crew.run(place.resource("told of", epoch=2))
+    asked = place.full()
+    for each in asked:
+        os.kill(each.pid, signal.SIGSTOP)
+    run.end_files(DELETED)
+    for each in asked:
+        os.kill(each.pid, signal.SIGKILL)
+    process.gone.wait(10)
+    assert_is_deleted(place, "told of")
 
 
 def test_totals_never_go_back(place, runs):

@@ -10,7 +10,6 @@ import faulthandler
 import os
 import signal
 import sys
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -37,6 +36,7 @@ from crawler.node.crew.page import TURN_S, Page
 from crawler.node.crew.printed import Printed, tell_of
 from crawler.node.crew.told import status_of
 from crawler.node.run.crawl_run import CrawlRun
+from crawler.node.run.ended_files import end_files
 from crawler.node.run.engine_of import engine_of
 from crawler.node.run.going_on import GoingOn
 from crawler.node.run.sharing import Sharing
@@ -47,8 +47,6 @@ log = logs.get_logger(__name__)
 
 LOOK_S = 0.05
 """How often it looks whether runs that must stop have changed."""
-KEPT_FILES = 10_000
-"""The ended runs whose files may still be given their names."""
 ANSWER_S = 5.0
 """How long a process waits for an answer of its worker."""
 NO_MEMORY = 12
@@ -118,7 +116,6 @@ class CrawlProcess:
         self._told_figures: Any = None
         self._are_figures_due = False
         """Whether a run has ended since figures were told."""
-        self._ended: OrderedDict[int, CrawlRun] = OrderedDict()
         self._questions: dict[int, AsyncResult] = {}
         self._number = numbers()
         self._printed: Printed
@@ -126,6 +123,8 @@ class CrawlProcess:
         self._going_on: GoingOn
         self._states: TaskStates
         self._sinks: Sinks
+        self._items: Path
+        """The folder for the items of all tasks."""
 
     def serve(self) -> None:
         """Do what the worker says until it closes the channel or says that this is all."""
@@ -160,8 +159,8 @@ class CrawlProcess:
         self._sinks = Sinks(worker.databases)
         hosts = sharing.hosts or self._hosts_within(orders)
         self._engine = engine_of(settings, self._clock, hosts, orders.share, self._callback)
-        items = Path(settings.folder, worker.items)
-        self._going_on = GoingOn(self._engine, self._sinks, items, self._states)
+        self._items = Path(settings.folder, worker.items)
+        self._going_on = GoingOn(self._engine, self._sinks, self._items, self._states)
 
     def _hosts_within(self, orders: Orders) -> SharedHosts | None:
         if not orders.lease_s:
@@ -231,10 +230,17 @@ class CrawlProcess:
         if number in self._slots:
             self._slots[number].run.adjust(spec)
 
-    def _do_end_files(self, number: int, how: str) -> None:
-        run = self._ended.get(number)
-        if run is not None:
-            self._supervisor.spawn(f"files {run.name}", run.end_files, how)
+    def _do_end_files(self, number: int, resource: Resource, *how: Any) -> None:
+        name = f"files {resource.name}"
+        self._supervisor.spawn(name, self._end_files, number, resource, *how, on_end=OnEnd.LOG)
+
+    def _end_files(self, number: int, resource: Resource, *how: Any) -> None:
+        """End the files of a run, which may have been that of another process, and say so."""
+        try:
+            gevent.get_hub().threadpool.apply(end_files, (self._items, resource, *how))
+        except Exception as error:  # another try changes nothing
+            log.warning("cannot end the files of a crawl", task=resource.name, why=str(error))
+        self._channel.send("files", number)
 
     def _do_answer(self, number: int, value: Any) -> None:
         question = self._questions.pop(number, None)
@@ -256,13 +262,9 @@ class CrawlProcess:
         self._told.pop(number, None)
         if self._callback.slots.get(run.name) == number:
             del self._callback.slots[run.name]
-        self._ended[number] = run
         self._are_figures_due = True
-        if len(self._ended) > KEPT_FILES:
-            self._ended.popitem(last=False)
         found = None if run.crawl is None else run.crawl.statistics.to_json()
         self._channel.send("ended", [number, status_of(run), found])
-        run.forget_crawl()
 
     def _tell_forever(self, tell_s: float) -> None:
         due_s = 0.0

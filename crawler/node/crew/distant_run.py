@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from gevent.event import Event
 
-from crawler.items.names import STOPPED
+from crawler.items.names import FAILED, STOPPED
 from crawler.model.records import Resource, Spec, State
 from crawler.node.crew.told import counts_of, shard_counts_of
 from crawler.node.run.run import Run
@@ -14,6 +15,9 @@ from crawler.node.run.run import Run
 
 class Process(Protocol):
     """Where the crawl of a run is."""
+
+    gone: Event
+    """Set when it does nothing more."""
 
     def tell(self, kind: str, *values: Any) -> None:
         """Send a message, unless the process is gone."""
@@ -23,8 +27,15 @@ class Process(Protocol):
 class DistantRun(Run):
     """It knows what the process has told of it, and passes on what the worker wants of it."""
 
-    def __init__(self, resource: Resource, number: int) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        number: int,
+        end_files: Callable[[DistantRun, str], None] = lambda run, how: None,
+    ) -> None:
+        """`end_files` has its files end, once it is over."""
         super().__init__(resource)
+        self._end_files = end_files
         self.number = number
         """Tells it from all other runs of the crew."""
         self.process: Process | None = None
@@ -59,8 +70,20 @@ class DistantRun(Run):
         self._tell("cut")
 
     def end_files(self, how: str = STOPPED) -> None:
-        """Have its process note that nothing more comes to the files of items."""
-        self._tell("end_files", how)
+        """Have a process note that nothing more comes to the files of items."""
+        self._end_files(self, how)
+
+    def how_ended(self, how: str) -> str:
+        """What `.runs` must tell of its end; `how` says that, if it has not ended by itself. Empty
+        if it is done: its process has given the files their names before it said so."""
+        if self._state is State.DONE:
+            return ""
+        return FAILED if self._state is State.FAILED and not self._interrupted else how
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether nobody can be in the midst of writing to its files, but may have been."""
+        return self.process is None or self.process.gone.is_set()
 
     def begin(self, process: Process) -> None:
         """Let a process crawl it."""

@@ -28,6 +28,7 @@ from crawler.node.crew.dealing import Dealing
 from crawler.node.crew.deaths import Deaths
 from crawler.node.crew.distant_crawls import DistantCrawls
 from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.file_ends import FileEnds
 from crawler.node.crew.hosts import Hosts, numbers
 from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
@@ -77,6 +78,7 @@ class Processes:
         self._stopping = False
         self.crawls = DistantCrawls(self._living)
         self.load = ProcessesLoad(self._living, min(self._most, cores()))
+        self._file_ends = FileEnds(self._serving, clock)
         self._ends: Counter[str] = Counter()
         """How many processes have ended, by cause."""
 
@@ -101,6 +103,7 @@ class Processes:
 
     def stop(self) -> None:
         """End all processes. The runs have ended."""
+        self._file_ends.stop(EXIT_S)
         self._stopping = True
         self._changed.set()
         self._supervisor.stop()
@@ -124,7 +127,7 @@ class Processes:
 
     def run(self, resource: Resource) -> DistantRun:
         """Return a run of that resource, which has not begun."""
-        return DistantRun(resource, self._next_run())
+        return DistantRun(resource, self._next_run(), self._file_ends.end)
 
     def execute(self, run: Run) -> None:
         """Crawl until the run has ended. It blocks. Each kill cuts it off once more."""
@@ -270,6 +273,8 @@ class Processes:
             process.tell("answer", number, self._hosts.answer(process.number, what, *values))
         elif kind == "ended":
             self._take_end(process, *body)
+        elif kind == "files":
+            self._file_ends.take(int(body))
         elif kind == "statistics":
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)

@@ -155,11 +155,6 @@ class CrawlRun(Run):
         if self._crawl is not None:
             self._crawl.break_off()
 
-    def forget_crawl(self) -> None:
-        """Let go of a crawl that has ended. What it has counted is kept."""
-        self._counts, self._shard_counts = self._counted()
-        self._crawl = None
-
     def _take_over(self, spec: Spec) -> None:
         if self._crawl is None or self._engine is None:
             return

@@ -219,18 +219,19 @@ def _limits(all: Sequence[Written], marks: Mapping[str, Any]) -> Iterator[tuple[
 
 def _note(folder: Path, line: Mapping[str, Any]) -> None:
     """Add a line to the `.runs` of a task. Raises OSError."""
-    gevent.get_hub().threadpool.apply(_append, (folder / RUNS, json.dumps(line)))
+    gevent.get_hub().threadpool.apply(append_to_runs, (folder, line))
 
 
-def _append(path: Path, line: str) -> None:
-    """Append a line that survives a loss of power. What such a loss has left of a line stays a line
-    of its own."""
-    changed = [] if path.exists() else make_folder(path.parent)
+def append_to_runs(folder: Path, line: Mapping[str, Any]) -> None:
+    """Add a line that survives a loss of power. What such a loss has left of a line stays a line of
+    its own. It blocks. Raises OSError."""
+    path = folder / RUNS
+    changed = [] if path.exists() else make_folder(folder)
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(number).st_size
         is_cut = size and os.pread(number, 1, size - 1) != b"\n"
-        os.write(number, f"{chr(10) if is_cut else ''}{line}\n".encode())
+        os.write(number, f"{chr(10) if is_cut else ''}{json.dumps(line)}\n".encode())
         os.fsync(number)
     finally:
         os.close(number)
