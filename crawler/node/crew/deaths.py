@@ -4,7 +4,8 @@ A process notes in its page whose callback runs. If one was running when it died
 blame, and nobody else. If none was, nobody knows: it may be libcurl, a parser, or what a callback
 has left behind. Then all tasks of that process are suspects for a while: they are divided into a
 few groups, each with a process of its own. The next death concerns one group, and so on until it is
-one task.
+one task. The same holds if the kernel has killed the process, because memory was short: whoever was
+at it then need not be who took the memory.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from crawler.clock import Clock
 from crawler.logs import get_logger
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.hosts import numbers
+from crawler.node.crew.memory_kills import MemoryKills
 from crawler.node.crew.page import Glance
 from crawler.node.crew.process import CrawlProcess
 
@@ -28,7 +30,7 @@ SUSPECT_S = 600.0
 STEP_S = 2.0
 """What one look at a process says of the time before it."""
 _FROM_OUTSIDE = (-signal.SIGKILL, None)
-"""How a process ends that somebody else has killed, the kernel for its memory perhaps; None where
+"""How a process ends that somebody else has killed, or the kernel for lack of memory; None where
 nobody knows, because the zygote is gone, with which all its processes die."""
 GROUPS = 8
 """Into so many groups the suspects of one death are divided. Of 500 tasks, three more deaths find
@@ -58,8 +60,9 @@ class _Seen(NamedTuple):
 class Deaths:
     """Knows who is suspected."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, memory_kills: MemoryKills | None = None) -> None:
         self._clock = clock
+        self._memory_kills = memory_kills or MemoryKills()
         self._suspects: dict[str, tuple[int, float]] = {}
         """The group of each suspect, and until when it is one."""
         self._next_group = numbers()
@@ -78,6 +81,10 @@ class Deaths:
         """A task has run to its end: it is no suspect."""
         self._suspects.pop(task, None)
 
+    def look(self) -> None:
+        """Note how often the kernel has killed for lack of memory. To be called again and again."""
+        self._memory_kills.look()
+
     def judge(self, process: CrawlProcess, runs: Mapping[int, DistantRun]) -> Verdict:
         """Judge the death of a process that had these runs."""
         self._seen.pop(process.number, None)
@@ -87,6 +94,8 @@ class Deaths:
             if process.is_suspicious:
                 self._suspect(runs)
             return Verdict(f"its process was ended: {process.why}", process.charged)
+        if process.status == -signal.SIGKILL and self._memory_kills.explains_death():
+            return self._unexplained(process, f"{ended} by the kernel: memory was short", runs)
         if process.status in _FROM_OUTSIDE:
             log.error("a crawl process died", pid=process.pid, how=ended, runs=len(runs))
             return Verdict(f"its process {ended}", 0)
@@ -95,6 +104,12 @@ class Deaths:
             task = runs[seen.slot].name
             log.error("a crawl process died", pid=process.pid, how=ended, task=task, url=seen.about)
             return Verdict(f"its process {ended} in a callback of task {task}", seen.slot)
+        return self._unexplained(process, ended, runs)
+
+    def _unexplained(
+        self, process: CrawlProcess, ended: str, runs: Mapping[int, DistantRun]
+    ) -> Verdict:
+        """Judge a death for which any of these runs may be to blame."""
         log.error("a crawl process died", pid=process.pid, how=ended, runs=len(runs))
         if len(runs) == 1:
             return Verdict(f"its process {ended}, and crawled nothing else", next(iter(runs)))

@@ -325,6 +325,7 @@ class Processes:
         while True:
             self._clock.sleep(LOOK_S)
             self.load.look()
+            self._deaths.look()
             for process in list(self._processes.values()):
                 if process.greeted.is_set():
                     self._look_at_memory(process)

@@ -10,6 +10,7 @@ from crawler.clock import ManualClock
 from crawler.model.records import Resource, Spec
 from crawler.node.crew.deaths import GROUPS, STEP_S, SUSPECT_S, Deaths
 from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.memory_kills import LOOKS, MemoryKills, kernel_kills
 from crawler.node.crew.page import Page
 
 CRASH, KILL = -signal.SIGSEGV, -signal.SIGKILL
@@ -63,11 +64,106 @@ def test_who_crashes_in_a_callback_is_charged_and_nobody_else(deaths, page, stat
 
 @pytest.mark.parametrize("status", [KILL, None])
 def test_a_kill_from_outside_charges_nobody(deaths, page, status):
-    """The kernel kills for memory, and a zygote that dies takes its processes with it."""
+    """Somebody kills all that runs, and a zygote that dies takes its processes with it."""
     page.enter(2)
     assert deaths.judge(dead(page, status), runs_of("a", "b", "c")).charged == 0
     assert deaths.judge(dead(page, status), runs_of("a")).charged == 0
     assert groups(deaths, "abc") == [0, 0, 0]
+
+
+@pytest.fixture
+def kernel():
+    """Its counter of the kills for memory."""
+    return SimpleNamespace(kills=7)
+
+
+@pytest.fixture
+def watching(clock, kernel):
+    return Deaths(clock, MemoryKills(lambda: kernel.kills))
+
+
+def test_a_kill_by_the_kernel_makes_all_suspects(watching, page, kernel):
+    """Whose callback ran then says nothing: it need not be who took the memory."""
+    page.enter(2)
+    kernel.kills += 1
+    verdict = watching.judge(dead(page, KILL), runs_of("a", "b", "c"))
+    assert verdict.charged == 0
+    assert verdict.reason.endswith("(SIGKILL) by the kernel: memory was short")
+    assert 0 not in groups(watching, "abc")
+
+
+def test_a_kill_by_the_kernel_charges_who_was_alone(watching, page, kernel):
+    kernel.kills += 1
+    watching.look()
+    assert watching.judge(dead(page, KILL), runs_of("a")).charged == 1
+
+
+def test_each_kill_by_the_kernel_explains_one_death(watching, page, kernel):
+    kernel.kills += 2
+    assert watching.judge(dead(page, KILL), runs_of("a")).charged == 1
+    assert watching.judge(dead(page, KILL), runs_of("b")).charged == 1
+    assert watching.judge(dead(page, KILL), runs_of("c")).charged == 0
+    assert watching.judge(dead(page, KILL), runs_of("d", "e")).charged == 0
+    assert groups(watching, "de") == [0, 0]
+
+
+def test_a_kill_by_the_kernel_of_long_ago_explains_no_death(watching, page, kernel):
+    """It was a program that a spider had started."""
+    kernel.kills += 1
+    for _ in range(LOOKS):
+        watching.look()
+    assert watching.judge(dead(page, KILL), runs_of("a")).charged == 0
+
+
+@pytest.mark.parametrize("status", [CRASH, 7, None])
+def test_the_kernel_explains_its_own_kills_alone(watching, page, kernel, status):
+    kernel.kills += 1
+    watching.judge(dead(page, status), runs_of("a", "b"))
+    assert watching.judge(dead(page, KILL), runs_of("c")).charged == 1
+
+
+def test_where_the_kernel_tells_nothing_a_kill_charges_nobody(clock, page):
+    deaths = Deaths(clock, MemoryKills(lambda: None))
+    deaths.look()
+    assert deaths.judge(dead(page, KILL), runs_of("a")).charged == 0
+
+
+def laid(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+EVENTS = "low 0\noom 4\noom_kill {}\noom_group_kill 0\n"
+CGROUP = "sys/fs/cgroup"
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        (
+            {"proc/self/cgroup": "0::/a/b\n", f"{CGROUP}/a/b/memory.events": EVENTS.format(3)},
+            3,
+        ),
+        ({"proc/self/cgroup": "0::/\n", f"{CGROUP}/memory.events": EVENTS.format(4)}, 4),
+        ({"proc/self/cgroup": "0::/of/host\n", f"{CGROUP}/memory.events": EVENTS.format(5)}, 5),
+        (
+            {
+                "proc/self/cgroup": "9:cpu:/\n4:memory:/a\n0::/\n",
+                f"{CGROUP}/memory/a/memory.oom_control": "under_oom 0\noom_kill 6\n",
+                "proc/vmstat": "oom_kill 60\n",
+            },
+            6,
+        ),
+        ({"proc/self/cgroup": "0::/\n", "proc/vmstat": "pgfault 1\noom_kill 7\n"}, 7),
+        ({"proc/vmstat": "oom_kill 8\n"}, 8),
+        ({"proc/vmstat": "pgfault 1\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_counter_is_that_of_the_closest_cgroup(tmp_path, files, kills):
+    laid(tmp_path, files)
+    assert kernel_kills(tmp_path) == kills
 
 
 def test_a_crash_in_no_callback_makes_all_suspects(deaths, page):
