@@ -19,7 +19,7 @@ from crawler.node.run.sharing import Sharing
 from crawler.node.run.states import States
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.sections import Settings
+from crawler.settings.sections import NodeSettings, Settings
 from crawler.settings.worker import WorkerSettings
 from crawler.supervision import Supervisor, do_all
 from tests.site import Site
@@ -144,7 +144,9 @@ PAGES = 40
 class Place:
     """A crew that runs, with its folder and a site of `PAGES` pages."""
 
-    def __init__(self, folder, processes, spiders=SPIDERS, guard=None, crawl=None, **worker):
+    def __init__(
+        self, folder, processes, spiders=SPIDERS, guard=None, crawl=None, hub_limit_s=2.0, **worker
+    ):
         """Without `spiders` it has none."""
         Path(folder, "spiders.py").write_text(spiders)
         self.folder = folder
@@ -152,14 +154,15 @@ class Place:
         self.settings = Settings(
             folder=str(folder),
             spiders=["spiders.py"] if spiders else [],
+            node=NodeSettings(hub_limit_s=hub_limit_s),
             crawl=CrawlSettings(delay_s=0.0, robots=False, host_concurrency=4, **(crawl or {})),
             worker=WorkerSettings(
                 processes=processes, private_targets=["all"], report_s=0.2, **worker
             ),
         )
         self.site = Site(pages={"tree": tree(PAGES)})
-        self._states = States(Path(folder, self.settings.frontier.folder), self.clock)
-        self.crew = crew_of(self.settings, self.clock, Sharing(), self._states, guard or NoGuard())
+        self.states = States(Path(folder, self.settings.frontier.folder), self.clock)
+        self.crew = crew_of(self.settings, self.clock, Sharing(), self.states, guard or NoGuard())
         self.ends = 0
 
     def __enter__(self):
@@ -173,7 +176,7 @@ class Place:
         return self
 
     def __exit__(self, *_):
-        do_all(self.crew.stop, self._states.close, self.site.close)
+        do_all(self.crew.stop, self.states.close, self.site.close)
 
     def runs(self, most=100):
         return Runs(self.crew, self.clock, self._note_end, most)

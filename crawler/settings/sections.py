@@ -58,8 +58,8 @@ class NodeSettings:
     )
     hub_limit_s: float = setting(
         2.0,
-        "How long a callback may compute without yielding. After that the node reports its stack, "
-        "and does not renew its lease until the callback ends.",
+        "How long a callback may compute without yielding. After that the node reports its stack. "
+        "If the callback runs in the node's own process, the lease is not renewed until it ends.",
         unit="s",
         least=0.1,
         most=600,

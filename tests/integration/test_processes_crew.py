@@ -11,7 +11,10 @@ import pytest
 
 from crawler.errors import ConfigError
 from crawler.items.names import DELETED
+from crawler.metrics import Metrics
 from crawler.model.records import State
+from crawler.node.worker.epochs import Epochs
+from crawler.node.worker.measures import measure_worker
 from tests.crews import PAGES, Place, ended, waits_for_pages
 from tests.guards import Ending
 from tests.waiting import eventually
@@ -191,6 +194,23 @@ def test_a_callback_that_computes_too_long_is_killed_with_its_stack(place, runs,
     assert told["url"].endswith("/tree/2")
     assert f"in {do}" in told["stack"]
     assert ended(runs, far.name).counts.pages == PAGES, "nobody else has noticed"
+
+
+def warnings(caplog):
+    return [record for record in caplog.records if "does not turn" in record.message]
+
+
+def test_a_callback_that_holds_the_hub_is_told_once_before_it_is_killed(tmp_path, caplog):
+    with Place(tmp_path, 1, hub_limit_s=0.6, crawl={"callback_limit_s": 2.5}) as place:
+        runs, metrics = place.runs(), Metrics()
+        measure_worker(metrics, place.crew, runs, place.states, Epochs())
+        runs.start(place.resource("holds", "odd", do="compute", at="/tree/39"))
+        assert ended(runs, "holds").charged
+    [told] = warnings(caplog)
+    assert told.fields["task"] == "holds"
+    assert told.fields["url"].endswith("/tree/39")
+    assert "in compute" in told.fields["stack"]
+    assert metrics.registry.get_sample_value("crawler_process_blockages_total") == 1
 
 
 def test_a_callback_that_only_waits_is_not_killed(place, runs):

@@ -88,6 +88,11 @@ class Crew(Protocol):
         `memory` (the limits), `told` (in order, or because they were not to be understood)."""
         ...
 
+    def blockages(self) -> int:
+        """How often a callback has held the hub of a crawl process for longer than
+        `node.hub_limit_s`."""
+        ...
+
     def figures(self) -> Figures:
         """What it holds at this moment."""
         ...

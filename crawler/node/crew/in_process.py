@@ -78,6 +78,10 @@ class InProcess:
         """None can end before the worker."""
         return {}
 
+    def blockages(self) -> int:
+        """The worker watches its own hub."""
+        return 0
+
     def figures(self) -> Figures:
         """What the engine holds at this moment."""
         return figures_of(self._engine)

@@ -20,6 +20,7 @@ from crawler.engine.stats.totals import Totals
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.model.records import Resource, State
+from crawler.node.crew.callback_watch import CallbackWatch
 from crawler.node.crew.cores import cores
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
@@ -62,6 +63,8 @@ class Processes:
         self._supervisor = Supervisor("crew", clock=clock)
         self._hosts = Hosts(clock)
         self._deaths = Deaths(clock)
+        limit_s = settings.crawl.callback_limit_s
+        self._callbacks = CallbackWatch(self._deaths, settings.node.hub_limit_s, limit_s)
         self._dealing = Dealing()
         self._processes: dict[int, CrawlProcess] = {}
         self._past = Totals()
@@ -163,6 +166,10 @@ class Processes:
     def ends(self) -> Mapping[str, int]:
         """How many processes have ended before their worker did, by cause."""
         return self._ends
+
+    def blockages(self) -> int:
+        """How often a callback has held the hub of a process for longer than node.hub_limit_s."""
+        return self._callbacks.blockages
 
     def figures(self) -> Figures:
         """What the processes hold at this moment."""
@@ -309,6 +316,7 @@ class Processes:
         self.load.bury(process)
         runs, process.runs = process.runs, {}
         self._hosts.gone(process.number)
+        self._callbacks.forget(process)
         verdict = self._deaths.judge(process, runs)
         if not self._stopping:
             self._ends[process.cause or ("told" if process.why else "died")] += 1
@@ -329,7 +337,7 @@ class Processes:
             for process in list(self._processes.values()):
                 if process.greeted.is_set():
                     self._look_at_memory(process)
-                    self._look_at_callback(process)
+                    self._callbacks.look(process)
 
     def _look_at_memory(self, process: CrawlProcess) -> None:
         most = self._settings.worker.process_memory
@@ -353,27 +361,3 @@ class Processes:
         while process.runs and not process.gone.is_set():
             self._clock.sleep(LOOK_S)
         process.exit(EXIT_S)
-
-    def _look_at_callback(self, process: CrawlProcess) -> None:
-        seen = process.glance()
-        limit_s = seen.limit_s if seen.is_sure else self._settings.crawl.callback_limit_s
-        lasts_s = self._deaths.lasts_s(process, seen)
-        if not limit_s or lasts_s < limit_s:
-            return
-        stack, now = process.stack(), process.glance()
-        if (now.call, now.turned_s) != (seen.call, seen.turned_s) or process.gone.is_set():
-            return
-        run = process.runs.get(seen.slot) if seen.is_sure else process.only
-        process.is_suspicious = run is None
-        process.cause = "callback"
-        what = "it" if run is None else f"a callback of task {run.name}"
-        why = f"{what} computes for {lasts_s:.0f} s; at most {limit_s:g} are allowed"
-        log.error(
-            "a crawl process is killed",
-            pid=process.pid,
-            why=why,
-            task="" if run is None else run.name,
-            url=seen.about,
-            stack=stack,
-        )
-        process.kill(f"{why} (crawl.callback_limit_s)", 0 if run is None else run.number)

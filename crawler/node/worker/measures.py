@@ -80,6 +80,11 @@ def _measure_processes(metrics: Metrics, crew: Crew) -> None:
         "Seconds of processors that all crawl processes have taken, also those that have ended.",
         crew.load.cpu_s,
     )
+    metrics.counter_of(
+        "crawler_process_blockages",
+        "How often a callback held the hub of a crawl process for longer than node.hub_limit_s.",
+        crew.blockages,
+    )
     metrics.totals_of(
         "crawler_process_ends",
         lambda: [
