@@ -179,7 +179,7 @@ MUTANTS = [
     ),
     Mutant(
         "the guard never hears of crawl processes",
-        f"{_CREW}/processes.py",
+        f"{_CREW}/starter.py",
         "        self._guard.watch(process.number, process.born.pidfd, process.born.pid)\n",
         "",
         "tests/integration/test_processes_crew_worker.py -k stands_still",

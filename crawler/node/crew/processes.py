@@ -6,10 +6,9 @@ One process crawls many tasks. What happens to it happens to them: so each death
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from typing import Any, cast
 
 import gevent
@@ -22,7 +21,6 @@ from crawler.logs import get_logger
 from crawler.model.records import Resource, State
 from crawler.node.crew.callback_watch import CallbackWatch
 from crawler.node.crew.cores import cores
-from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.crew_load import ProcessesLoad
 from crawler.node.crew.dealing import Dealing
@@ -31,20 +29,19 @@ from crawler.node.crew.distant_crawls import DistantCrawls
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.file_ends import FileEnds
 from crawler.node.crew.hosts import Hosts, numbers
-from crawler.node.crew.launcher import Launcher
+from crawler.node.crew.memory_watch import MemoryWatch
 from crawler.node.crew.process import CrawlProcess
-from crawler.node.crew.spawner import Spawner, SpawnFailed, Zygote
+from crawler.node.crew.spawner import SpawnFailed
+from crawler.node.crew.starter import Starter
 from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.run.run import Run
-from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
 
 LOOK_S = 0.5
 """How often the worker looks at its processes."""
-MOST_HARD = 1.5
-"""A process with so many times the memory that it may have is killed."""
 EXIT_S = 2.0
 """The seconds that a process may take to end in order."""
 MOST_EARLY = 5
@@ -56,7 +53,6 @@ class Processes:
 
     def __init__(self, settings: Settings, clock: Clock, guard: Guard | None = None) -> None:
         """How many there are is in the settings of the worker."""
-        self._settings = settings
         self._clock = clock
         self._guard = guard or NoGuard()
         self._most = settings.worker.processes or cores()
@@ -66,11 +62,13 @@ class Processes:
         limit_s = settings.crawl.callback_limit_s
         self._callbacks = CallbackWatch(self._deaths, settings.node.hub_limit_s, limit_s)
         self._dealing = Dealing()
+        self._memory = MemoryWatch(settings.worker.process_memory, self._retire)
+        lease_s = 0.0 if settings.frontier.url else self._hosts.lease_s
+        self._starter = Starter(settings, self._most, lease_s, self._guard, self._serve)
         self._processes: dict[int, CrawlProcess] = {}
         self._past = Totals()
         """What processes have counted that are gone."""
-        self._next_process, self._next_run = numbers(), numbers()
-        self._spawner: Spawner | None = None
+        self._next_run = numbers()
         self._changed = Event()
         self._spiders: frozenset[str] = frozenset()
         self._has_served = False
@@ -115,9 +113,7 @@ class Processes:
             ending.spawn(f"process {process.number}", process.exit, EXIT_S)
         gone = [process.gone for process in self._processes.values()]
         gevent.wait(gone, timeout=2 * EXIT_S)
-        spawner, self._spawner = self._spawner, None
-        if spawner is not None:
-            spawner.close()
+        self._starter.close()
         ending.stop()
 
     def spider_names(self) -> frozenset[str]:
@@ -197,8 +193,7 @@ class Processes:
         for process in self._processes.values():
             if process.group == group:
                 return process if process.is_serving else None
-        process = self._made()
-        process.group = group
+        process = self._made(group)
         return process if self._begun(process) else None
 
     def _serving(self) -> Iterator[CrawlProcess]:
@@ -227,51 +222,27 @@ class Processes:
                 self._changed.set()
                 self._clock.sleep(backoff.next_s())
 
-    def _made(self) -> CrawlProcess:
-        settings = self._settings
-        plain = replace(settings, etcd=EtcdSettings(), api=ApiSettings(), node=NodeSettings())
-        number = self._next_process()
-        orders = Orders(
-            settings=replace(plain, tasks=()),
-            number=number,
-            style=settings.logs.style,
-            terminal=sys.stderr.isatty(),
-            tell_s=settings.worker.report_s / 2,
-            share=self._most,
-            lease_s=0.0 if settings.frontier.url else self._hosts.lease_s,
-        )
-        process = self._processes[number] = CrawlProcess(orders, self._serve)
+    def _made(self, group: int = 0) -> CrawlProcess:
+        process = self._starter.make(group)
+        self._processes[process.number] = process
         return process
 
     def _begun(self, process: CrawlProcess) -> bool:
         """Start a process. Return whether it serves."""
         try:
-            process.start(self._living_spawner(), self._settings.worker.run_as)
+            self._starter.start(process)
         except SpawnFailed as error:
             log.error("no crawl process", why=str(error))
             self._fault = str(error)
             self._processes.pop(process.number, None)
             self._early_deaths += 1
             return False
-        assert process.born is not None
-        self._guard.watch(process.number, process.born.pidfd, process.born.pid)
         process.greeted.wait()
         if process.is_serving:
             self._early_deaths = 0
         else:
             self._early_deaths += 1
         return process.is_serving
-
-    def _living_spawner(self) -> Spawner:
-        """What starts processes; another one if it has ended. Raises SpawnFailed."""
-        before = self._spawner
-        if before is not None and not before.ended.is_set():
-            return before
-        secrets = [secret for secret in (self._settings.etcd.password,) if secret]
-        spawner = self._spawner = (Zygote if self._settings.worker.fork else Launcher)(secrets)
-        if before is not None:
-            before.close()
-        return spawner
 
     def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
         """Do what a process asks for, or follow from what it tells."""
@@ -336,25 +307,15 @@ class Processes:
             self._deaths.look()
             for process in list(self._processes.values()):
                 if process.greeted.is_set():
-                    self._look_at_memory(process)
+                    self._memory.look(process)
                     self._callbacks.look(process)
 
-    def _look_at_memory(self, process: CrawlProcess) -> None:
-        most = self._settings.worker.process_memory
-        used = process.memory() if most else 0
-        if used > most * MOST_HARD:
-            only = process.only
-            process.is_suspicious = only is None
-            process.cause = "memory"
-            why = f"it takes {used} bytes, more than {MOST_HARD:g} times worker.process_memory"
-            log.error("a crawl process is killed", pid=process.pid, why=why)
-            process.kill(why, 0 if only is None else only.number)
-        elif used > most and process.is_serving and not process.group:
-            log.warning("a crawl process takes no more tasks", pid=process.pid, bytes=used)
-            process.is_serving = False
-            process.cause = "memory"
-            self._changed.set()
-            self._supervisor.spawn(f"end of {process.number}", self._empty, process)
+    def _retire(self, process: CrawlProcess, cause: str) -> None:
+        """Let a process take no more runs, and end when it has none."""
+        process.is_serving = False
+        process.cause = cause
+        self._changed.set()
+        self._supervisor.spawn(f"end of {process.number}", self._empty, process)
 
     def _empty(self, process: CrawlProcess) -> None:
         """Wait until the runs of a process have ended, and end it."""

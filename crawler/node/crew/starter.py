@@ -1,0 +1,78 @@
+"""Makes the crawl processes of a worker, and starts them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from crawler.node.crew.crawl_orders import Orders
+from crawler.node.crew.hosts import numbers
+from crawler.node.crew.launcher import Launcher
+from crawler.node.crew.process import CrawlProcess
+from crawler.node.crew.spawner import Spawner, Zygote
+from crawler.node.guard.guard import Guard
+from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+
+
+class Starter:
+    """Gives each process its number and its orders."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        share: int,
+        lease_s: float,
+        guard: Guard,
+        serve: Callable[[CrawlProcess, str, Any], None],
+    ) -> None:
+        """So many processes `share` the memory for responses. With `lease_s` they share hosts."""
+        self._settings = settings
+        self._share = share
+        self._lease_s = lease_s
+        self._guard = guard
+        self._serve = serve
+        self._next_number = numbers()
+        self.spawner: Spawner | None = None
+        """What starts them; None before it is needed."""
+
+    def make(self, group: int = 0) -> CrawlProcess:
+        """Make a process of that group, which is not started."""
+        settings = self._settings
+        plain = replace(settings, etcd=EtcdSettings(), api=ApiSettings(), node=NodeSettings())
+        orders = Orders(
+            settings=replace(plain, tasks=()),
+            number=self._next_number(),
+            style=settings.logs.style,
+            terminal=sys.stderr.isatty(),
+            tell_s=settings.worker.report_s / 2,
+            share=self._share,
+            lease_s=self._lease_s,
+        )
+        process = CrawlProcess(orders, self._serve)
+        process.group = group
+        return process
+
+    def start(self, process: CrawlProcess) -> None:
+        """Start a process. Raises SpawnFailed."""
+        process.start(self._living_spawner(), self._settings.worker.run_as)
+        assert process.born is not None
+        self._guard.watch(process.number, process.born.pidfd, process.born.pid)
+
+    def close(self) -> None:
+        """Its processes have ended. It may be called again."""
+        spawner, self.spawner = self.spawner, None
+        if spawner is not None:
+            spawner.close()
+
+    def _living_spawner(self) -> Spawner:
+        """What starts processes; another one if it has ended. Raises SpawnFailed."""
+        before = self.spawner
+        if before is not None and not before.ended.is_set():
+            return before
+        secrets = [secret for secret in (self._settings.etcd.password,) if secret]
+        spawner = self.spawner = (Zygote if self._settings.worker.fork else Launcher)(secrets)
+        if before is not None:
+            before.close()
+        return spawner
