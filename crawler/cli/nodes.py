@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import gevent
+from gevent.event import Event
 
 from crawler import logs
 from crawler.cli.base import CONFIG, commands
 from crawler.cli.signals import until_told
 from crawler.errors import CrawlerError
 from crawler.settings import config
+from crawler.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from crawler.node.node import Node
 
 log = logs.get_logger(__name__)
 
@@ -69,12 +73,16 @@ def _run_node(role: str, options: dict[str, str | None]) -> int:
     settings = config.load(options["file"], os.environ, flags)
     logs.setup(settings.logs.level, settings.logs.style)
     node = Node(role, settings)
-    wanted = until_told(node.hurry)
+    # In a greenlet of its own: a signal also ends a start that waits for spiders.
+    Supervisor("signals").spawn("stop", _stop_when, until_told(node.hurry), node)
     node.start()
-    gevent.wait([wanted, node.stopped], count=1)
-    if wanted.is_set():
-        log.info(STOPPING)
-    node.stop()
+    node.stopped.wait()
     if node.failure:
         raise CrawlerError(node.failure)
     return 0
+
+
+def _stop_when(wanted: Event, node: Node) -> None:
+    wanted.wait()
+    log.info(STOPPING)
+    node.stop()

@@ -131,7 +131,20 @@ class Node:
 
     def start(self) -> None:
         """Listen, load the spiders, and join the cluster in the background. Raises ConfigError;
-        then nothing goes on."""
+        then nothing goes on. A `stop` meanwhile ends it soon."""
+        with self._stop_once:
+            if self.stopped.is_set():
+                return
+            self._begin()
+        self._load()
+        with self._stop_once:  # so a stop that is under way ends first
+            if self.stopped.is_set():
+                return
+            self._members.spawn("membership", self._join, on_end=OnEnd.FATAL)
+            log.info("node started", grpc=self.address, http=self.http_address)
+
+    def _begin(self) -> None:
+        """Start all that needs no membership."""
         self._listen()
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
@@ -139,9 +152,6 @@ class Node:
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._guard.start(self._supervisor)
         self._role.start(self._supervisor)
-        self._load()
-        self._members.spawn("membership", self._join, on_end=OnEnd.FATAL)
-        log.info("node started", grpc=self.address, http=self.http_address)
 
     def _load(self) -> None:
         try:
