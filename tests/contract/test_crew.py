@@ -35,6 +35,10 @@ def test_it_knows_its_spiders(place):
     assert place.crew.spider_names() == {"tree", "raising", "refusing", "odd"}
 
 
+def test_it_is_ready_once_it_has_begun(place):
+    assert place.crew.unready_reason() == ""
+
+
 @pytest.mark.parametrize("processes", KINDS.values(), ids=KINDS)
 def test_it_serves_without_spiders_too(tmp_path, processes):
     with Place(tmp_path, processes, spiders="") as place:

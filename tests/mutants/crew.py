@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _CREW = "crawler/node/crew"
 _DEATHS = "tests/unit/node/test_crew_deaths.py"
 _REAL = "tests/integration/test_processes_crew.py"
+_STARTS = "tests/integration/test_processes_crew_starts.py"
 
 MUTANTS = [
     Mutant(
@@ -110,9 +111,23 @@ MUTANTS = [
     Mutant(
         "a process that is being emptied may take all the memory",
         f"{_CREW}/processes.py",
-        "                if process.greeted.is_set():\n",
-        "                if process.is_serving:\n",
+        "                elif process.greeted.is_set():\n",
+        "                elif process.is_serving:\n",
         f"{_REAL} -k takes_all_the_memory",
+    ),
+    Mutant(
+        "a run that is stopped while its process begins leaves that process",
+        f"{_CREW}/processes.py",
+        "                if self._is_left_over(process):\n",
+        "                if False:\n",
+        f"{_STARTS} -k leaves_no_process",
+    ),
+    Mutant(
+        "all tasks go to the process that survives",
+        f"{_CREW}/dealing.py",
+        "        if len(chosen.runs) >= share and",
+        "        if False and",
+        f"{_STARTS} -k are_divided",
     ),
     Mutant(
         "a page is lost where the memory is full, and the process goes on",

@@ -54,6 +54,10 @@ class Crew(Protocol):
         """Let go of everything. The runs have ended. It may be called again."""
         ...
 
+    def unready_reason(self) -> str:
+        """Why nothing can be crawled at present; empty if it can."""
+        ...
+
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders; known after `prepare`."""
         ...

@@ -17,15 +17,22 @@ class Dealing:
         self._sites: dict[int, str] = {}
         """The site of each run that has a process."""
 
-    def choose(self, run: DistantRun, processes: Iterable[CrawlProcess]) -> CrawlProcess | None:
-        """Choose the process of a run; None if there is none."""
+    def choose(
+        self, run: DistantRun, processes: Iterable[CrawlProcess], soon: int = 0
+    ) -> CrawlProcess | None:
+        """Choose the process of a run; None if there is none, or if each has its share of the runs
+        that `soon` so many processes will have."""
         able = [process for process in processes if not process.group]
         if not able:
             return None
         site = site_of(run.resource)
+        chosen = min(able, key=lambda each: (not self._is_at(each, site), len(each.runs)))
+        share = (1 + sum(len(each.runs) for each in able)) / max(soon, len(able))
+        if len(chosen.runs) >= share and not self._is_at(chosen, site):
+            return None
         if site:
             self._sites[run.number] = site
-        return min(able, key=lambda process: (not self._is_at(process, site), len(process.runs)))
+        return chosen
 
     def forget(self, run: DistantRun) -> None:
         """That run is over."""

@@ -50,6 +50,10 @@ class InProcess:
         """Stop the engine, and end the threads that write items."""
         do_all(self._engine.stop, self._sinks.close)
 
+    def unready_reason(self) -> str:
+        """It can always crawl."""
+        return ""
+
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders."""
         return self._engine.spider_names()

@@ -30,8 +30,8 @@ from crawler.supervision import OnEnd, Supervisor, run_aside
 
 log = get_logger(__name__)
 
-HELLO_S = 30.0
-"""The seconds that a process may take to load its spiders."""
+HELLO_S = 300.0
+"""The seconds that a process may take to load its spiders: they may load large models."""
 GONE_S = 2.0
 """The seconds in which a process must be gone that has closed its channel."""
 STACK_S = 0.1
@@ -95,6 +95,11 @@ class CrawlProcess:
         """Its run, if it has a single one."""
         return next(iter(self.runs.values())) if len(self.runs) == 1 else None
 
+    @property
+    def is_coming(self) -> bool:
+        """Whether it may serve soon."""
+        return not self.greeted.is_set() and not self.why
+
     def start(self, spawner: Spawner, user: str) -> None:
         """Start it, and greet it. Raises SpawnFailed."""
         ours, theirs = socket.socketpair()
@@ -123,13 +128,14 @@ class CrawlProcess:
             self._channel.send(kind, values)
 
     def exit(self, patience_s: float) -> None:
-        """Have it end in order. Its runs have ended."""
+        """Have it end in order, if it has begun. Its runs have ended."""
         self.look()
         self.is_serving = False
         self.why = self.why or "it was told to end"
         if self._channel is not None and not self.gone.is_set():
             self._channel.send("exit", ())
-        self.gone.wait(patience_s)
+        if self.greeted.is_set():  # else it loads its spiders, and reads nothing
+            self.gone.wait(patience_s)
         self.kill(self.why)
         self._supervisor.stop()
 
@@ -284,10 +290,9 @@ class CrawlProcess:
         elif kind == "hello":
             self.fault = str(body.get("fault", ""))
             self.spiders = frozenset(map(str, body.get("spiders", ())))
-            self.is_serving = not self.fault
-            self.why = self.fault
+            self.is_serving = not self.fault and not self.why  # it may be told to end
+            self.why = self.why or self.fault
             self.greeted.set()
-            self._serve(self, kind, None)
         else:
             self._serve(self, kind, body)
 

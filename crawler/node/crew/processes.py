@@ -45,7 +45,9 @@ LOOK_S = 0.5
 EXIT_S = 2.0
 """The seconds that a process may take to end in order."""
 MOST_EARLY = 5
-"""So many processes in a row may die before they serve. Then the tasks that wait fail."""
+"""So many processes in a row may die before they serve. Then the tasks that wait are refused."""
+PATIENCE_S = 5.0
+"""The seconds that runs wait for a process that is to come, while another one could have them."""
 
 
 class Processes:
@@ -74,8 +76,13 @@ class Processes:
         self._has_served = False
         """Whether any process has loaded its spiders, be there none."""
         self._fault = ""
+        """Why the process that began last can crawl nothing."""
         self._early_deaths = 0
         self._how_early = ""
+        self._is_unready = False
+        """Whether the log says that no process can crawl."""
+        self._waiting: dict[int, int] = {}
+        """The group of each run that waits for a process of its own, by the number of the run."""
         self._stopping = False
         self.crawls = DistantCrawls(self._living)
         self.load = ProcessesLoad(self._living, min(self._most, cores()))
@@ -91,15 +98,16 @@ class Processes:
         self._supervisor.spawn("look", self._look_forever, on_end=OnEnd.RESTART)
 
     def prepare(self) -> None:
-        """Wait until one serves. Raises ConfigError if their spiders cannot be loaded."""
+        """Wait until they serve. The first may take its time, the others as long again and a few
+        seconds. Raises ConfigError if their spiders cannot be loaded."""
+        began_s = self._clock.monotonic()
         while not self._has_served and not self._stopping:
-            if self._fault:
-                raise ConfigError(self._fault)
-            if self._early_deaths >= MOST_EARLY:
-                raise ConfigError(
-                    f"spiders: {MOST_EARLY} crawl processes in a row {self._how_early} while they"
-                    " loaded the spiders; look for the cause in the log above"
-                )
+            if self._fault or self._lack():
+                raise ConfigError(self._fault or f"spiders: {self._lack()}")
+            self._await_change()
+        now_s = self._clock.monotonic()
+        until_s = now_s + (now_s - began_s) + PATIENCE_S
+        while self._missing() and not self._stopping and self._clock.monotonic() < until_s:
             self._await_change()
 
     def stop(self) -> None:
@@ -111,10 +119,15 @@ class Processes:
         ending = Supervisor("crew that ends", clock=self._clock)
         for process in list(self._processes.values()):
             ending.spawn(f"process {process.number}", process.exit, EXIT_S)
-        gone = [process.gone for process in self._processes.values()]
+        gone = [process.gone for process in self._processes.values() if process.born is not None]
         gevent.wait(gone, timeout=2 * EXIT_S)
         self._starter.close()
         ending.stop()
+
+    def unready_reason(self) -> str:
+        """Why no process can crawl; empty if one can, or may soon."""
+        lack = self._lack()
+        return f"no process can crawl: {lack}" if lack and not self._shared() else ""
 
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders; known after `prepare`."""
@@ -132,7 +145,7 @@ class Processes:
         """Crawl until the run has ended. It blocks. Each kill cuts it off once more."""
         distant = cast(DistantRun, run)
         process = self._deal(distant)
-        if process is None or run.stops:
+        if process is None:
             return
         process.runs[distant.number] = distant
         distant.begin(process)
@@ -176,28 +189,45 @@ class Processes:
 
     def _deal(self, run: DistantRun) -> CrawlProcess | None:
         """Wait for a process for a run; None if there will be none."""
-        isolated = run.resource.spec.isolated
-        group = -run.number if isolated else self._deaths.group_of(run.name)
-        while not self._stopping and not run.stops:
-            process = self._of_group(group) if group else self._dealing.choose(run, self._serving())
-            if process is not None:
-                return process
-            if self._early_deaths >= MOST_EARLY:
-                run.interrupt(f"no process can crawl here: {self._fault}", charged=False)
-                return None
-            self._await_change()
-        return None
+        group = -run.number if run.resource.spec.isolated else self._deaths.group_of(run.name)
+        until_s = self._clock.monotonic() + PATIENCE_S
+        self._waiting[run.number] = group
+        try:
+            while not self._stopping and not run.stops:
+                process = self._of_group(group) if group else self._of_all(run, until_s)
+                if process is not None:
+                    return process
+                if lack := self._lack():
+                    run.interrupt(f"no process can crawl here: {lack}", charged=False)
+                    return None
+                self._await_change()
+            return None
+        finally:
+            del self._waiting[run.number]
 
     def _of_group(self, group: int) -> CrawlProcess | None:
         """The process of that group; None while it begins."""
         for process in self._processes.values():
             if process.group == group:
                 return process if process.is_serving else None
-        process = self._made(group)
-        return process if self._begun(process) else None
+        self._begin_one(group)
+        return None
+
+    def _of_all(self, run: DistantRun, until_s: float) -> CrawlProcess | None:
+        """A process for a run; None while one must begin that should have it."""
+        is_one_coming = not self._early_deaths and self._clock.monotonic() < until_s
+        return self._dealing.choose(run, self._shared(), self._most if is_one_coming else 0)
 
     def _serving(self) -> Iterator[CrawlProcess]:
         return (process for process in self._processes.values() if process.is_serving)
+
+    def _shared(self) -> list[CrawlProcess]:
+        """Those that crawl for anybody."""
+        return [process for process in self._serving() if not process.group]
+
+    def _missing(self) -> int:
+        """How many more there should be that crawl for anybody."""
+        return self._most - len(self._shared())
 
     def _living(self) -> Iterator[CrawlProcess]:
         """Those that have begun, also those that take no more tasks."""
@@ -213,36 +243,50 @@ class Processes:
         """Have as many processes as there should be."""
         backoff = Backoff(most_s=5.0)
         while not self._stopping:
-            shared = [each for each in self._serving() if not each.group]
-            if len(shared) >= self._most:
+            coming = sum(each.is_coming for each in self._processes.values() if not each.group)
+            # One alone finds out whether the spiders can be loaded. Then all others begin at once.
+            can_load = self._has_served and not self._early_deaths
+            if self._missing() <= coming or (coming and not can_load):
                 self._await_change()
-            elif self._begun(self._made()):
+                continue
+            if can_load:
                 backoff.reset()
-            else:
-                self._changed.set()
+            elif self._early_deaths:
                 self._clock.sleep(backoff.next_s())
+            self._begin_one()
 
-    def _made(self, group: int = 0) -> CrawlProcess:
+    def _begin_one(self, group: int = 0) -> None:
+        """Begin a process of that group, without waiting for it."""
         process = self._starter.make(group)
         self._processes[process.number] = process
-        return process
+        self._supervisor.spawn(f"begin {process.number}", self._begin, process)
 
-    def _begun(self, process: CrawlProcess) -> bool:
-        """Start a process. Return whether it serves."""
+    def _begin(self, process: CrawlProcess) -> None:
+        """Start a process, and note what comes of it."""
         try:
             self._starter.start(process)
-        except SpawnFailed as error:
+        except (SpawnFailed, OSError) as error:
             log.error("no crawl process", why=str(error))
-            self._fault = str(error)
             self._processes.pop(process.number, None)
-            self._early_deaths += 1
-            return False
-        process.greeted.wait()
-        if process.is_serving:
-            self._early_deaths = 0
+            self._fault = str(error)
         else:
+            process.greeted.wait()
+            self._fault = process.fault
+        if process.is_serving:
+            self._spiders, self._has_served = process.spiders, True
+            self._early_deaths = 0
+        elif not process.cause:  # else nobody needs it any more
             self._early_deaths += 1
-        return process.is_serving
+        self._changed.set()
+
+    def _lack(self) -> str:
+        """Why no process has begun to serve for a while; empty if one has."""
+        if self._early_deaths < MOST_EARLY:
+            return ""
+        return self._fault or (
+            f"{MOST_EARLY} crawl processes in a row {self._how_early} while they loaded the"
+            " spiders; look for the cause in the log above"
+        )
 
     def _serve(self, process: CrawlProcess, kind: str, body: Any) -> None:
         """Do what a process asks for, or follow from what it tells."""
@@ -256,11 +300,6 @@ class Processes:
         elif kind == "statistics":
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)
-        elif kind == "hello":
-            self._fault = process.fault
-            if process.is_serving:
-                self._spiders, self._has_served = process.spiders, True
-            self._changed.set()
         elif kind == "gone":
             self._bury(process)
 
@@ -305,10 +344,29 @@ class Processes:
             self._clock.sleep(LOOK_S)
             self.load.look()
             self._deaths.look()
+            self._tell_whether_ready()
             for process in list(self._processes.values()):
-                if process.greeted.is_set():
+                if self._is_left_over(process):
+                    self._retire(process, "told")
+                elif process.greeted.is_set():
                     self._memory.look(process)
                     self._callbacks.look(process)
+
+    def _tell_whether_ready(self) -> None:
+        """Log once that no process can crawl, and once that they can again."""
+        reason = self.unready_reason()
+        if reason and not self._is_unready:
+            log.error("this worker is not ready", why=reason)
+        elif self._is_unready and not reason:
+            log.info("crawl processes can crawl again")
+        self._is_unready = bool(reason)
+
+    def _is_left_over(self, process: CrawlProcess) -> bool:
+        """Whether it crawls for one group, of which nobody runs or waits: the runs for which it
+        began were stopped meanwhile."""
+        if not process.group or process.runs or process.group in self._waiting.values():
+            return False
+        return process.born is not None and (process.is_serving or process.is_coming)
 
     def _retire(self, process: CrawlProcess, cause: str) -> None:
         """Let a process take no more runs, and end when it has none."""

@@ -173,7 +173,7 @@ class Worker:
     def unready_reason(self) -> str:
         """Return why no task can run here at present, or an empty text if one can."""
         unregistered = "not registered in etcd" if self._session is None else ""
-        return self._states.unready_reason() or unregistered
+        return self._states.unready_reason() or self._crew.unready_reason() or unregistered
 
     def measure(self, metrics: Metrics) -> None:
         """Export how many tasks run here, and what their crawls have done."""

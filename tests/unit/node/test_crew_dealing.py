@@ -77,3 +77,13 @@ def test_a_site_is_free_again_when_its_last_run_is_over():
 
 def test_nobody_is_dealt_to_a_process_of_suspects():
     assert Dealing().choose(run(1, "http://a.example/"), [process(group=3)]) is None
+
+
+def test_who_would_be_more_than_its_share_waits_for_a_process_that_comes():
+    dealing, [busy, free] = Dealing(), [process(), process()]
+    assert dealing.choose(run(1, "http://1.example/"), [busy], 2) is busy, "it is idle"
+    busy.runs |= {number: run(number, f"http://{number}.example/") for number in (1, 2, 3)}
+    assert dealing.choose(run(4, "http://4.example/"), [busy], 2) is None
+    assert dealing.choose(run(4, "http://1.example/"), [busy], 2) is busy, "it is at that site"
+    assert dealing.choose(run(4, "http://4.example/"), [busy, free], 2) is free
+    assert dealing.choose(run(5, "http://5.example/"), [busy]) is busy, "none comes"
