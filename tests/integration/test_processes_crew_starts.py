@@ -170,6 +170,15 @@ def test_tasks_wait_no_longer_than_some_seconds_for_a_process_that_does_not_come
         runs.stop_all()
 
 
+def test_a_crew_begins_without_processes_that_do_not_come(tmp_path):
+    only_one = (
+        f"import glob, time\nwhile len(glob.glob('{tmp_path}/loads-*')) > 1: time.sleep(0.1)\n"
+    )
+    with Place(tmp_path, 2, held_spiders(tmp_path) + only_one) as place:
+        assert loading(tmp_path) == 2
+        assert len(place.serving()) == 1
+
+
 # -- a stop while spiders load ---------------------------------------------------------------------
 
 
