@@ -137,6 +137,7 @@ class CrawlProcess:
         if self.greeted.is_set():  # else it loads its spiders, and reads nothing
             self.gone.wait(patience_s)
         self.kill(self.why)
+        self.gone.wait(patience_s)  # a greenlet that is stopped before it ran would not tell
         self._supervisor.stop()
 
     def kill(self, why: str, charged: int = 0) -> None:
