@@ -156,7 +156,8 @@ def test_a_worker_is_drained_until_it_is_empty_and_let_again(lab, ask):
     assert verdict[-1] == "cordon: takes no tasks until `crawler uncordon`"
     assert ask("uncordon", ID.format(1)) == f"{ID.format(1)} takes tasks again\n"
     assert ask("drain", "7", status=1) == (
-        "crawler: no worker '7' is registered; GET /crawler/node lists those that are\n"
+        "crawler: no worker '7' is registered; `crawler nodes`, or GET /crawler/node, lists those"
+        " that are\n"
     )
     ask("drain", "2", "--wait")
     ask("uncordon", "2")

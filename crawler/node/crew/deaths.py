@@ -90,7 +90,8 @@ class Deaths:
         self._seen.pop(process.number, None)
         ended = _told(process)
         if process.why:
-            log.warning("a crawl process is gone", pid=process.pid, why=process.why, runs=len(runs))
+            tell = log.warning if runs else log.info  # nobody misses one that has nothing to do
+            tell("a crawl process is gone", pid=process.pid, why=process.why, runs=len(runs))
             if process.is_suspicious:
                 self._suspect(runs)
             return Verdict(f"its process was ended: {process.why}", process.charged)

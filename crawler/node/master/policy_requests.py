@@ -100,7 +100,11 @@ class PolicyRequests:
     def _worker(self, node: str) -> str:
         """Return the id of a worker, given its id or its name. Raises NotFound."""
         candidates = self._mirrors.cluster_state.candidates
-        for node_id in (node, self._mirrors.keys.node_id(WORKER, node)):
+        short = node.removeprefix(f"{WORKER}-")  # worker-2, as logs and tables have it
+        for node_id in (node, self._mirrors.keys.node_id(WORKER, short)):
             if node_id in candidates or node_id in self._decisions.cordoned:
                 return node_id
-        raise NotFound(f"no worker {node!r} is registered; GET /crawler/node lists those that are")
+        raise NotFound(
+            f"no worker {node!r} is registered; `crawler nodes`, or GET"
+            " /crawler/node, lists those that are"
+        )
