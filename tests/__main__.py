@@ -4,10 +4,9 @@
 
 Tests wait a lot, so five take not much longer than the longest of them. One session has the tests
 that start our own processes, one those of etcds and databases, one those of whole crawls within one
-process, one those that join other parts within one process, one all the rest. Options are given to
-each. Their lines of progress are shown
-as they come, each with the name of its session; what failed, when a session has ended; then the
-slowest tests, and the sum of all.
+process and of crawl processes, one those that join other parts within one process, one all the
+rest. Options are given to each. Their lines of progress are shown as they come, each with the name
+of its session; what failed, when a session has ended; then the slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ PROCESSES = (
 SERVERS = ("contract/test_*.py",)
 CRAWLS = (
     "integration/test_engine_*.py",
+    "integration/test_processes_c[hr]*.py",  # crawl processes
     "integration/test_demo_bookshop.py",
     "integration/test_demo_crawl.py",
     "integration/test_ported.py",
@@ -98,13 +98,14 @@ class Session(Command):
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
-    processes, servers, crawls = map(_files, (PROCESSES, SERVERS, CRAWLS))
+    started, servers, crawls = map(_files, (PROCESSES, SERVERS, CRAWLS))
+    processes = [file for file in started if file not in crawls]
     joined = [file for file in _files(JOINED) if file not in [*processes, *crawls]]
     others = [*processes, *servers, *crawls, *joined]
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds and databases; "
-        "crawls: whole crawls in one process; joined: other parts in one process; "
+        "crawls: whole crawls, and crawl processes; joined: other parts in one process; "
         "units: all the rest; types: mypy",
         flush=True,
     )

@@ -17,6 +17,7 @@ from crawler.node.guard.guard import NoGuard, guard_of
 from crawler.node.guard.killing import is_gone
 from crawler.settings.sections import EtcdSettings, NodeSettings, Settings
 from crawler.supervision import Supervisor
+from tests.guards import guard_of as found_guard_of
 from tests.waiting import eventually
 
 SLEEPS = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"]
@@ -80,6 +81,12 @@ def other():
     made.end()
 
 
+def pidfds():
+    """How many processes the guard of this one watches, this one included."""
+    files = Path(f"/proc/{found_guard_of(os.getpid())}/fd")
+    return sum("pidfd" in os.readlink(each) for each in files.iterdir())
+
+
 def in_s(seconds):
     return SystemClock().monotonic() + seconds
 
@@ -97,8 +104,10 @@ def test_who_is_forgotten_is_spared_and_watched_again_is_not(guard, crawling, ot
     guard.hold(7, TTL_S)
     guard.watch(1, crawling.pidfd, crawling.pid)
     guard.watch(2, other.pidfd, other.pid)
+    before = eventually(lambda: (seen := pidfds()) >= 3 and seen, what="it watches both")
     guard.forget(1)
     guard.forget(1)
+    eventually(lambda: pidfds() < before, what="it has heard that")
     guard.deadline(in_s(-1))
     eventually(lambda: other.gone, what="the other one is killed")
     assert not crawling.gone
