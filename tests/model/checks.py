@@ -116,8 +116,11 @@ class Checks:
                 )
 
     def _is_refused(self, process: Process, name: str, id: str, epoch: int) -> bool:
-        """Whether the state refused a run, because another program put an old epoch back."""
-        return (process, f"{name}/{id}", epoch) in self._world.states.refused
+        """Whether the worker, or the state, refuses a run, because another program put an old epoch
+        back. The leader, who may be disturbed, is told so."""
+        protested = {(each.name, each.id) for each in process.role._epochs.protests()}
+        is_told = (name, id) in protested
+        return is_told or (process, f"{name}/{id}", epoch) in self._world.states.refused
 
     def _is_of(self, resource: Resource, process: Process) -> bool:
         owner = resource.owner
