@@ -53,6 +53,8 @@ class CrawlProcess:
         self.fault = ""
         """Why it can crawl nothing, if its spiders cannot be loaded."""
         self.is_serving = False
+        self.has_loaded = False
+        """Whether it has loaded its spiders, be there none."""
         """Whether it takes runs."""
         self.group = 0
         """The group of suspects that it crawls; the negative number of a run that it crawls alone;
@@ -291,7 +293,8 @@ class CrawlProcess:
         elif kind == "hello":
             self.fault = str(body.get("fault", ""))
             self.spiders = frozenset(map(str, body.get("spiders", ())))
-            self.is_serving = not self.fault and not self.why  # it may be told to end
+            self.has_loaded = not self.fault
+            self.is_serving = self.has_loaded and not self.why  # it may be told to end
             self.why = self.why or self.fault
             self.greeted.set()
         else:

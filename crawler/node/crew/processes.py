@@ -330,7 +330,7 @@ class Processes:
         verdict = self._deaths.judge(process, runs)
         if not self._stopping:
             self._ends[process.cause or ("told" if process.why else "died")] += 1
-        if not process.spiders:
+        if not process.has_loaded:
             self._how_early = verdict.reason.removeprefix("its process ")
         for number, run in runs.items():
             self._dealing.forget(run)
