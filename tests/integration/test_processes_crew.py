@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import gevent
 import pytest
 
 from crawler.errors import ConfigError
@@ -211,6 +212,13 @@ def test_a_callback_that_holds_the_hub_is_told_once_before_it_is_killed(tmp_path
     assert told.fields["url"].endswith("/tree/39")
     assert "in compute" in told.fields["stack"]
     assert metrics.registry.get_sample_value("crawler_process_blockages_total") == 1
+
+
+def test_the_stack_of_a_process_that_gets_no_processor_for_a_while_is_told(place, runs):
+    process = place.full()[0]
+    os.kill(process.pid, signal.SIGSTOP)
+    gevent.spawn_later(0.4, os.kill, process.pid, signal.SIGCONT)
+    assert process.stack()
 
 
 def test_a_callback_that_only_waits_is_not_killed(place, runs):

@@ -34,6 +34,8 @@ HELLO_S = 300.0
 """The seconds that a process may take to load its spiders: they may load large models."""
 GONE_S = 2.0
 """The seconds in which a process must be gone that has closed its channel."""
+STACK_LATE_S = 2.0
+"""The seconds after which a process that got no processor is not waited for any longer."""
 STACK_S = 0.1
 """The seconds in which a process writes its stack."""
 STACK_BYTES = 4000
@@ -209,10 +211,20 @@ class CrawlProcess:
         os.ftruncate(self._stack_file, 0)
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.born.pidfd, signal.SIGUSR1)
-        if self.gone.wait(STACK_S):
+        self._await_stack()
+        if self.gone.is_set():
             return ""
         text = os.pread(self._stack_file, STACK_BYTES, 0).decode(errors="replace")
         return "\n".join(reversed(text.splitlines()[1:]))
+
+    def _await_stack(self) -> None:
+        """Wait until it has begun to write, which needs a processor, and a moment longer."""
+        for _ in range(round(STACK_LATE_S / STACK_S)):
+            if self.gone.wait(STACK_S):
+                return
+            if os.fstat(self._stack_file).st_size:
+                break
+        self.gone.wait(STACK_S)
 
     def _live(self, spawner: Spawner) -> None:
         """Read what it tells until it is gone."""
