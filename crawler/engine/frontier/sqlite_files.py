@@ -46,15 +46,37 @@ def connected(folder: Path) -> sqlite3.Connection:
     _prepare_folder(folder)
     path = folder / NAME
     file = _identity(path)
+    try:
+        database = _locked(path)
+    except sqlite3.Error as error:
+        if _is_file(path, file):
+            raise
+        raise _removed(folder) from error
+    if not _is_file(path, file):
+        database.close()
+        raise _removed(folder)
+    return database
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    import sqlite3
+
     database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(database)
-        if file is None or _identity(path) != file:
-            raise StoreInUse(f"{folder} was removed just now by another process; try again")
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _is_file(path: Path, file: tuple[int, int] | None) -> bool:
+    """Whether that file is still there, under its name."""
+    return file is not None and _identity(path) == file
+
+
+def _removed(folder: Path) -> StoreInUse:
+    return StoreInUse(f"{folder} was removed just now by another process; try again")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -79,7 +101,7 @@ def _prepare_folder(folder: Path) -> None:
         for path in _files(folder):
             path.chmod(OWNERS)
     except FileNotFoundError as error:
-        raise StoreInUse(f"{folder} is removed just now by another process; try again") from error
+        raise _removed(folder) from error
     except OSError as error:
         raise StoreFailed(
             f"the state of the crawl cannot be kept in {folder}: {error.strerror}; name a folder in"

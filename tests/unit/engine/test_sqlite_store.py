@@ -387,6 +387,25 @@ def test_who_waits_for_a_store_that_is_removed_gets_a_new_one(tmp_path):
     assert read_all(tmp_path / "kept")[0].state == {"new": "1"}
 
 
+def test_a_folder_that_goes_while_it_is_opened_is_made_again(tmp_path, monkeypatch):
+    """As when the run before it ends elsewhere on this machine, and had nothing to keep."""
+    folder, connect, removed = tmp_path / "kept", sqlite3.connect, []
+
+    def connect_late(path, **options):
+        if not removed:
+            shutil.rmtree(path.parent)
+            removed.append(path)
+        return connect(path, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect_late)
+    store = SqliteStore(folder)
+    assert store.open(patience_s=10.0).is_new
+    store.write(Step(state={"new": "1"}))
+    store.close()
+    assert removed == [folder / "frontier.db"]
+    assert read_all(folder)[0].state == {"new": "1"}
+
+
 def test_a_file_of_another_version_is_refused_and_stays(tmp_path):
     kept(tmp_path)
     database = sqlite3.connect(tmp_path / "frontier.db")
