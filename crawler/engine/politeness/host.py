@@ -196,6 +196,14 @@ class Host:
             full_s = self.spent.get(limit, self.sent_s)
             self.spent[limit] = max(full_s, self.sent_s + limit.per_s / limit.events)
 
+    def ended(self, now_s: float) -> None:
+        """Record that a request has ended. If the last one was cut off before its answer, it may
+        have arrived just now."""
+        self.in_flight -= 1
+        self.freed_s = now_s
+        if not self.in_flight and self.doubt:
+            self.reached(now_s, 0.0)
+
     def adapt(self, waited_s: float, is_good: bool, member: Member) -> None:
         """Adapt the delay to the latency of an answer. Errors, often quick, never shorten it."""
         terms = self.members[member]

@@ -133,10 +133,7 @@ class Hosts:
     def release(self, name: str) -> None:
         """Record that a request to a host has ended."""
         host = self._hosts[name]
-        host.in_flight -= 1
-        if not host.in_flight:
-            host.doubt, host.is_held = 0.0, False
-        host.freed_s = self._clock.monotonic()
+        host.ended(self._clock.monotonic())
         host.wake_all()
 
     def granted(self, grant: Grant) -> None:

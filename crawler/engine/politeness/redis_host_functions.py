@@ -154,7 +154,8 @@ local function granted(prefix, token, now)
     if found[1] == token then
       local wait = math.max(0, (tonumber(found[2]) or 0) - now)
       wait = math.min(wait, tonumber(found[5] or wait)) -- the clock may have been set back
-      local age = math.max(0, now - (tonumber(found[4]) or now))
+      -- No older than it is: it may have been told at the end of its millisecond.
+      local age = math.max(0, now - 1 - (tonumber(found[4]) or now))
       for _, each in ipairs({host, wait, found[3] or '', age}) do
         told[#told + 1] = each
       end

@@ -277,6 +277,17 @@ def test_the_delay_counts_from_the_answer_of_a_request_that_had_to_connect_too(h
     assert hosts.take(member) == pytest.approx(turn_s + 0.7 + 1.0)
 
 
+@pytest.mark.parametrize("limits", [(), (Limit(1, 1.0),)])
+def test_the_delay_counts_from_the_end_of_a_request_that_was_cut_off(hosts, clock, limits):
+    """Nobody knows when it arrived, or whether it did."""
+    member = Member(hosts, delay_s=0.0 if limits else 1.0, limits=limits)
+    assert hosts.take(member) is None
+    hosts.went_out("h")
+    clock.advance(0.4)
+    hosts.release("h")
+    assert hosts.take(member) == clock.monotonic() + 1.0
+
+
 def test_without_a_pace_nobody_waits_for_the_wire(hosts):
     member = Member(hosts, delay_s=0.0, host_concurrency=2)
     assert hosts.take(member) is None
