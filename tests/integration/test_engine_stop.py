@@ -19,6 +19,7 @@ from crawler.engine.http.messages import FetchCall, FetchError, FetchLimits
 from crawler.settings.crawl import CrawlSettings
 from tests.site import Site
 from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, running_engine, spec
+from tests.unit.engine.fakes import TransferDriver
 from tests.waiting import PATIENCE_S, eventually
 
 
@@ -172,7 +173,7 @@ def test_the_limit_counts_what_was_unpacked(site, fetcher):
 
 def test_the_limit_holds_whatever_libcurl_makes_of_it():
     asked = call("http://h/", terms=FetchLimits.of(CrawlSettings(max_body_bytes=10)))
-    transfer = Transfer(asked, lambda answer: None, BodyMemory(), None)
+    transfer = Transfer(asked, lambda answer: None, BodyMemory(), TransferDriver())
     assert transfer.receive(b"123456") is None
     assert transfer.receive(b"7890") is None
     assert transfer.receive(b"x") == -1

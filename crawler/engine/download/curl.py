@@ -311,6 +311,10 @@ class CurlFetcher:
             self._aside.discard(transfer)
             transfer.tell(found)
 
+    def now_s(self) -> float:
+        """The monotonic time."""
+        return self._clock.monotonic()
+
     def waits(self, transfer: Transfer) -> bool:
         """Whether a transfer must pause because memory is full. All but the oldest must."""
         if next(iter(self._active.values()), transfer) is transfer:

@@ -64,6 +64,10 @@ _REASONS = {
 class Driver(Protocol):
     """The fetcher that drives a transfer."""
 
+    def now_s(self) -> float:
+        """The monotonic time."""
+        ...
+
     def waits(self, transfer: Transfer) -> bool:
         """Whether the transfer must pause. The transfer asks when memory is full."""
         ...
@@ -79,6 +83,7 @@ class Transfer:
     __slots__ = (
         "_driver",
         "_held",
+        "body_at_s",
         "call",
         "chunks",
         "done",
@@ -106,6 +111,8 @@ class Transfer:
         self.fault = ""
         """Why the transfer was cancelled, if its own check failed."""
         self.limit = 0
+        self.body_at_s = 0.0
+        """The monotonic time at which the body began; 0 before."""
         self.size = 0
         self.seen = 0
         self.seen_s = 0.0
@@ -148,6 +155,7 @@ class Transfer:
 
         libcurl must not be called while it calls us.
         """
+        self.body_at_s = self._driver.now_s()
         terms = self.call.terms
         self.limit = terms.most_bytes
         if b"content-encoding" in b"".join(self.header_lines).lower():
@@ -188,20 +196,24 @@ class Transfer:
             log.error("the receiver of an answer failed", exc_info=True)
 
     def answer(self) -> FetchAnswer:
-        """The whole response, with its body as received. The transfer drops the body."""
+        """The whole response, with its body as received. The transfer drops the body.
+
+        libcurl counts the time of the first byte from a later beginning than the total. Other
+        processes may run between the two, so their difference may begin before the request does.
+        """
         body = b"".join(self.chunks)
         self.chunks.clear()
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        seconds = self.seconds()
         began_s = self.handle.getinfo(pycurl.STARTTRANSFER_TIME)
         waited_s = began_s - self.handle.getinfo(pycurl.PRETRANSFER_TIME)
+        body_s = self._driver.now_s() - self.body_at_s if self.body_at_s else 0.0
         return FetchAnswer(
             status,
             self.header_lines,
             body,
-            seconds,
+            self.seconds(),
             waited_s,
-            seconds - began_s,
+            body_s,
             self.size,
             address=self.handle.getinfo(pycurl.PRIMARY_IP),
         )

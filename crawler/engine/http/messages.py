@@ -194,7 +194,7 @@ class FetchAnswer:
     waited_s: float = 0.0
     """Seconds from sending the request on a ready connection to the first byte."""
     body_s: float = 0.0
-    """Seconds from the first byte to the last."""
+    """Seconds from the first byte of the body to the last."""
     received: int = 0
     """The bytes of the body as it came over the wire."""
     cached: bool = False

@@ -4,6 +4,7 @@ from collections import Counter, deque
 
 import gevent
 
+from crawler.clock import ManualClock
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.shared import Shared
 from crawler.engine.http.messages import FetchAnswer
@@ -113,3 +114,13 @@ def crawl_of(spider_class, parts, sink=None, **settings):
 
 def drain(iterator):
     deque(iterator, maxlen=0)
+
+
+class TransferDriver:
+    """What a transfer asks of the fetcher that drives it, on a clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+
+    def now_s(self) -> float:
+        return self.clock.monotonic()

@@ -7,6 +7,7 @@ from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl_transfer import Transfer
 from crawler.engine.http.messages import FetchCall, FetchLimits
 from crawler.settings.crawl import CrawlSettings
+from tests.unit.engine.fakes import TransferDriver
 
 LIMITS = FetchLimits.of(CrawlSettings(first_byte_timeout_s=5.0, stall_timeout_s=2.0))
 
@@ -25,7 +26,7 @@ class Handle:
 @pytest.fixture
 def transfer():
     call = FetchCall("http://h/", (), LIMITS, timeout_s=30.0)
-    made = Transfer(call, lambda result: None, BodyMemory(), None)
+    made = Transfer(call, lambda result: None, BodyMemory(), TransferDriver())
     made.handle = Handle(sent_s=0.5)
     assert made.overdue(100.0, paused=False) == ""
     return made
