@@ -168,6 +168,9 @@ class Interruption:
     """How many runs in a row were interrupted, all but the first of them soon after they began."""
 
 
+OFFERING = "list its file under spiders: in a worker's settings, and start that worker"
+"""What to do about a task whose spider no worker offers."""
+
 NOT_INTERRUPTED = Interruption()
 """The run before ended in another way, or there was none."""
 
@@ -231,7 +234,9 @@ class Resource:
     @property
     def told_reason(self) -> str:
         """What people should know of its state: why it waits, how it failed, or why it runs
-        again."""
+        again. If it failed for want of its spider, also what places it again."""
+        if self.state is State.FAILED and self.awaits_spider:
+            return f"{self.reason}; it is placed again when a worker offers its spider: {OFFERING}"
         if self.reason or self.owner is None or self.state.finished:
             return self.reason
         return self.interruption.reason and f"{self.interruption.reason}; placed again"

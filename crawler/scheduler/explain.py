@@ -14,7 +14,7 @@ from crawler.scheduler.candidate import Candidate, Domain, Place, place_of
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.scheduler.framework import Framework
 from crawler.scheduler.plugin_run import PluginRun, Points
-from crawler.scheduler.reasons import absences
+from crawler.scheduler.reasons import absences, lacking
 from crawler.scheduler.task import Task
 
 Verdicts = Mapping[str, Mapping[str, str]]
@@ -69,11 +69,16 @@ class Apart:
         return place.without(load) if place_of(own.node, key) == place.value else place
 
 
-def judge(framework: Framework, cluster_state: ClusterState, task: Task) -> Judgement:
-    """Judge all workers as if the task were placed now, without counting the task itself."""
+def judge(
+    framework: Framework, cluster_state: ClusterState, task: Task, awaits_spider: bool = False
+) -> Judgement:
+    """Judge all workers as if the task were placed now, without counting the task itself. If it
+    waits for its spider, only workers that have it may get it."""
     apart = Apart(cluster_state, task.name)
     found = {each.id: WorkerVerdict(each.id, each.unfinished) for each in apart.candidates}
     _refuse(found, absences(cluster_state))
+    if awaits_spider:
+        _refuse(found, lacking(cluster_state, task))
     plugin_run = framework.trial(task, apart)
     suitable = _ask_filters(plugin_run, apart, found)
     able = [each for each in suitable if not found[each.id].refusals]

@@ -9,10 +9,14 @@ from difflib import get_close_matches
 from crawler.model.constraints import goes_by
 from crawler.scheduler.candidate import Candidate
 from crawler.scheduler.cluster_state import ClusterState
+from crawler.scheduler.task import Task
 
 CORDON = "cordon"
 LEAVING = "leaving"
 """The key, beside the plugins' names, for workers that refuse all tasks because they leave."""
+
+SPIDER = "spider"
+"""The key, beside the plugins' names, for workers that lack the spider that a task waits for."""
 
 MOST_REASONS = 5
 """How many workers a reason names; it counts the rest."""
@@ -35,6 +39,18 @@ def absences(cluster_state: ClusterState) -> Mapping[str, Mapping[str, str]]:
             if id in live
         },
         LEAVING: {id: "is about to leave" for id, each in live.items() if each.node.draining},
+    }
+
+
+def lacking(cluster_state: ClusterState, task: Task) -> Mapping[str, Mapping[str, str]]:
+    """Return which live workers lack the spider of a task that waits for it: `SPIDER` → worker id
+    → why not. No pass gives it to one of them, although no plugin may refuse them."""
+    return {
+        SPIDER: {
+            id: "does not have its spider"
+            for id, each in cluster_state.candidates.items()
+            if not each.node.has_spider(task.spider_name)
+        }
     }
 
 

@@ -240,11 +240,35 @@ def test_a_task_that_may_wait_for_its_spider_waits_until_a_worker_offers_it(clus
         waiting = client.get(name, CALL)
         assert (waiting.state, waiting.owner) == (State.PENDING, None)
         assert "no live worker that takes tasks offers 'holding'" in waiting.reason
-    assert client.explain("a", CALL).waits_for == "a worker that offers its spider 'holding'"
+    assert client.explain("a", CALL).waits_for.startswith(
+        "a worker that offers its spider 'holding'"
+    )
     assert not [run for run in worker._role._runs.all() if run.name == "a"]
     cluster.worker("2", [SPIDER])
     eventually(lambda: set(states(client).values()) == {State.RUNNING})
     assert cluster.owners() == {"a": "2", "b": "2"}
+
+
+def test_a_task_that_failed_for_want_of_its_spider_says_what_places_it_again(cluster, site):
+    client = cluster.client(cluster.master("1"))
+    cluster.worker("1", [{**SPIDER, "name": "another"}])
+    client.add(Spec("holding"), CALL)  # a bare name is never refused
+    eventually(lambda: client.get("holding", CALL).state is State.FAILED)
+    do = "list its file under spiders: in a worker's settings, and start that worker"
+    reason = "no spider 'holding' here; this worker has: another"
+    reason += f"; it is placed again when a worker offers its spider: {do}"
+    assert client.get("holding", CALL).reason == reason
+    explained = client.explain("holding", CALL)
+    assert explained.reason == reason
+    assert explained.waits_for == f"a worker that offers its spider 'holding': {do}"
+    assert explained.judgement.chosen == ""
+    (verdict,) = explained.judgement.workers
+    assert verdict.refusals == {"spider": "does not have its spider"}
+    cluster.worker("2", [SPIDER])
+    eventually(lambda: cluster.owners() == {"holding": "2"})
+    again = client.explain("holding", CALL)
+    assert (again.waits_for, again.judgement.chosen) == ("", "go.micro.server.worker-2")
+    assert "is placed again" not in again.reason
 
 
 def test_politeness_changes_on_the_running_crawl(cluster, site):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from crawler.errors import shown
 from crawler.logs import get_logger
 from crawler.model.policy import Explanation, Judgement, ShardStanding
-from crawler.model.records import Resource
+from crawler.model.records import OFFERING, Resource, State
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.node.master.poison import deaths_of
@@ -27,7 +27,7 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
     cluster_state = ctx.mirrors.cluster_state
     held, fault = placer.held(resource.name), ""
     try:
-        judgement = judge(ctx.framework, cluster_state, Task.of(resource))
+        judgement = judge(ctx.framework, cluster_state, Task.of(resource), resource.awaits_spider)
     except Exception as error:
         log.error("a task cannot be judged", task=resource.name, exc_info=error)
         judgement = Judgement(ctx.framework.policy.strategy, "", ())
@@ -64,6 +64,8 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
     """Return what has to happen before a task is placed, or an empty text if the task does not
     wait."""
     queue = placer.backlog.queue_of(resource.name)
+    if queue is None and resource.awaits_spider and resource.state is State.FAILED:
+        return _its_spider(resource)
     if queue is None:
         return "" if resource.owner else _out_of_turn(placer, resource, now_s)
     if queue.reasons is not None and queue.lost:
@@ -87,8 +89,13 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     if pause_s:
         return f"{pause_s:.1f} s to pass: {deaths_of(resource)}"
     if resource.awaits_spider:
-        return f"a worker that offers its spider {shown(resource.spec.spider_name)}"
+        return _its_spider(resource)
     held = placer.held(resource.name)
     if held is not None:
         return f"{max(0.0, held.due_s - now_s):.1f} s to pass: placing it failed"
     return "" if resource.state.finished else f"a change of the task itself: {resource.reason}"
+
+
+def _its_spider(resource: Resource) -> str:
+    """Return that a task waits for its spider, and what to do about it."""
+    return f"a worker that offers its spider {shown(resource.spec.spider_name)}: {OFFERING}"

@@ -133,6 +133,21 @@ def test_each_worker_is_judged_by_each_plugin():
     assert best.total == best.rating + sum(each.weight * each.points for each in best.scores)
 
 
+def test_a_task_that_awaits_its_spider_goes_to_no_worker_without_it():
+    lacks, has = worker(1, spiders=frozenset({"other"})), worker(2, spiders=frozenset({"shop"}))
+    cluster = Cluster([lacks])
+    of = Task.of(task("x", spider="shop"))
+    judgement = judge(cluster.framework, cluster.cluster_state, of, awaits_spider=True)
+    assert judgement.chosen == ""
+    assert verdict(judgement, "w-1").refusals == {"spider": "does not have its spider"}
+    assert judged(cluster, task("x", spider="shop")).chosen == "w-1", (
+        "others fail there, and say so"
+    )
+    cluster.cluster_state.workers.join(has)
+    judgement = judge(cluster.framework, cluster.cluster_state, of, awaits_spider=True)
+    assert judgement.chosen == "w-2"
+
+
 def test_a_plugin_that_fails_while_a_task_is_explained_stays_in_the_pass_under_way():
     cluster = Cluster([worker(1)], tasks(2), Framework("least-load"))
     plugin = next(each for each in cluster.framework.plugins if each.name == "spider-available")
