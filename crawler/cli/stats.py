@@ -12,7 +12,7 @@ from crawler.api.rpc.worker import CrawlsClient
 from crawler.cli.base import commands
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import CrawlerError, NotFound, Retryable
-from crawler.model.records import Owner, Query
+from crawler.model.records import Query, Resource, State
 from crawler.model.shards import MAX_WORKERS, is_sharded
 from crawler.model.statistics import Statistics, together
 from crawler.plural import counted
@@ -33,11 +33,12 @@ def stats(master: str, name: str, as_json: bool) -> None:
             query = Query(MAX_WORKERS, f"{name}~", shards=True)
             listed = client.list(query, CALL).resources
             parts += [each for each in listed if each.spec.shard_of == name]
-    owned = [(each.name, each.owner) for each in parts if each.owner is not None]
+    owned = [each for each in parts if each.owner is not None]
     if not owned:
         raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
     found = _asked(owned)
-    places = Counter(owner.node_id for _, owner in owned) if len(parts) > 1 else Counter()
+    owners = [each.owner.node_id for each in owned if each.owner]
+    places = Counter(owners) if len(parts) > 1 else Counter()
     if as_json:
         told = {**together(found).to_json(), **({"workers": dict(places)} if places else {})}
         click.echo(json.dumps(told))
@@ -49,23 +50,42 @@ def stats(master: str, name: str, as_json: bool) -> None:
     click.echo("\n".join(lines))
 
 
-def _asked(owned: Sequence[tuple[str, Owner]]) -> list[Statistics]:
+def _asked(owned: Sequence[Resource]) -> list[Statistics]:
     """Return the statistics of these crawls. One that has not begun yet has none. Raises
     CrawlerError."""
     found: list[Statistics] = []
-    missing: NotFound | None = None
-    for name, owner in owned:
-        worker = CrawlsClient(owner.address)
+    missing: CrawlerError | None = None
+    for each in owned:
         try:
-            found.append(worker.statistics(name, CALL))
+            found.append(_of_worker(each))
         except NotFound as error:
-            missing = missing or error
-        except Retryable as error:
-            raise CrawlerError(
-                f"worker {owner.node_id} does not give its statistics: {error}"
-            ) from error
-        finally:
-            worker.close()
+            missing = missing or CrawlerError(_why_none(each, error))
     if missing is not None and not found:
         raise missing
     return found
+
+
+def _of_worker(asked: Resource) -> Statistics:
+    """Return what its worker tells of a task. Raises NotFound, or CrawlerError if the worker does
+    not tell."""
+    assert asked.owner is not None  # only such tasks are asked for
+    worker = CrawlsClient(asked.owner.address)
+    try:
+        return worker.statistics(asked.name, CALL)
+    except Retryable as error:
+        raise CrawlerError(
+            f"worker {asked.owner.node_id} does not give its statistics: {error}"
+        ) from error
+    finally:
+        worker.close()
+
+
+def _why_none(asked: Resource, error: NotFound) -> str:
+    """Return why a worker has no statistics of a task that it has."""
+    where = asked.owner.node_id if asked.owner else ""
+    if asked.state is State.ASSIGNED:
+        return f"the crawl of {asked.name} has not begun yet; it is assigned to {where}"
+    if asked.state is State.RUNNING:
+        return f"worker {where}: {error}"
+    reason = f": {asked.reason}" if asked.reason else ""
+    return f"worker {where}: {error}; the task is {asked.state.value}{reason}"

@@ -10,10 +10,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from crawler.errors import ConfigError
+from crawler.errors import ConfigError, NotFound, Unavailable
 from crawler.items.names import DELETED
 from crawler.metrics import Metrics
 from crawler.model.records import State
+from crawler.node.crew import distant_crawls
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.measures import measure_worker
 from tests.crews import PAGES, Place, ended, waits_for_pages
@@ -195,6 +196,24 @@ def test_a_callback_that_computes_too_long_is_killed_with_its_stack(place, runs,
     assert told["url"].endswith("/tree/2")
     assert f"in {do}" in told["stack"]
     assert ended(runs, far.name).counts.pages == PAGES, "nobody else has noticed"
+
+
+def test_a_crawl_whose_first_callback_computes_has_begun(place, runs, monkeypatch):
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.1)
+    first = place.resource("first", "odd", do="compute", host="127.0.4.98")
+    runs.start(first)
+    told = "the crawl of task 'first' has begun, and nothing was counted yet; its process"
+    eventually(lambda: asked(place, "first").startswith(told), what="it computes")
+    ended(runs, "first")
+
+
+def asked(place, name):
+    """What is said instead of the statistics of a crawl; empty if they are there."""
+    try:
+        place.crew.crawls.of(name)
+    except (NotFound, Unavailable) as error:
+        return str(error)
+    return ""
 
 
 def warnings(caplog):

@@ -11,12 +11,14 @@ import gevent
 from gevent.event import AsyncResult
 
 from crawler.engine.stats.totals import ENDED
-from crawler.errors import NotFound
+from crawler.errors import NotFound, Unavailable
 from crawler.model.processes import ProcessLoad
 from crawler.model.shards import shard_names
 from crawler.model.statistics import Statistics, together
+from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.hosts import numbers
 from crawler.node.crew.process import CrawlProcess
+from crawler.plural import counted
 
 ANSWER_S = 2.0
 """The seconds for which a process is waited for. One that computes does not answer."""
@@ -33,23 +35,26 @@ class DistantCrawls:
 
     def all(self) -> Sequence[Statistics]:
         """The statistics of the running crawls, then those of the ended ones, the last first."""
-        return [*self._running(), *reversed(self._ended)]
+        found, _ = self._running()
+        return [*found, *reversed(self._ended)]
 
     def of(self, task: str) -> Statistics:
-        """The statistics of a task: of its running crawl, or its last one. Raises NotFound."""
-        for found in self.all():
-            if found.task == task:
-                return found
-        raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
+        """The statistics of a task: of its running crawl, or its last one. Raises NotFound, and
+        Unavailable if the process of its crawl does not answer."""
+        running, silent = self._running()
+        return self._of(task, running, silent)
 
     def of_task(self, task: str) -> Statistics:
         """The statistics of the crawls of a task here, its head and its shards, together. Raises
-        NotFound."""
+        NotFound, and Unavailable if no process of its crawls answers."""
         names = [task, *shard_names(task)]
-        running = {each.task: each for each in self._running() if each.task in names}
-        parts = running or self._ended_together(names)
+        found, silent = self._running()
+        parts = {each.task: each for each in found if each.task in names}
         if not parts:
-            return self.of(task)
+            self._refuse_silent(names, silent)
+            parts = self._ended_together(names)
+        if not parts:
+            return self._of(task, found, silent)
         return replace(together([parts[name] for name in names if name in parts]), task=task)
 
     def processes(self) -> Sequence[ProcessLoad]:
@@ -69,10 +74,35 @@ class DistantCrawls:
         """Remember a crawl that has ended."""
         self._ended.append(Statistics.from_json(found))
 
-    def _running(self) -> list[Statistics]:
-        asked = {}
+    def _of(
+        self, task: str, running: Iterable[Statistics], silent: Sequence[CrawlProcess]
+    ) -> Statistics:
+        for found in running:
+            if found.task == task:
+                return found
+        self._refuse_silent([task], silent)
+        for found in reversed(self._ended):
+            if found.task == task:
+                return found
+        if any(run.name == task for process in self._processes() for run in process.runs.values()):
+            raise NotFound(f"no statistics of task {task!r} yet; its crawl is about to begin")
+        raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
+
+    def _refuse_silent(self, names: Sequence[str], silent: Sequence[CrawlProcess]) -> None:
+        """Raise Unavailable if a process without an answer has a crawl of one of these names. It
+        says what the process has counted before."""
+        for process in silent:
+            for run in process.runs.values():
+                if run.name in names:
+                    raise Unavailable(_told_of(run, process.load().late_s))
+
+    def _running(self) -> tuple[list[Statistics], list[CrawlProcess]]:
+        """Ask all processes. Return the statistics of the crawls that run, and the processes that
+        did not answer in time."""
+        asked, of = {}, {}
         for process in self._processes():
             number = self._next()
+            of[number] = process
             asked[number] = self._asked[number] = ([], AsyncResult())
             process.tell("statistics", number)
         try:
@@ -80,10 +110,24 @@ class DistantCrawls:
         finally:
             for number in asked:
                 del self._asked[number]
-        return [each for parts, _ in asked.values() for each in parts]
+        found = [each for parts, _ in asked.values() for each in parts]
+        return found, [
+            of[number] for number, (_, answered) in asked.items() if not answered.ready()
+        ]
 
     def _ended_together(self, names: Sequence[str]) -> dict[str, Statistics]:
         """The last crawl of each name that was not over when the very last of them began."""
         ended = [found for found in self._ended if found.task in names]
         since_ns = ended[-1].began_ns if ended else 0
         return {found.task: found for found in ended if found.ended_ns >= since_ns}
+
+
+def _told_of(run: DistantRun, late_s: float) -> str:
+    """Return what is known of a crawl whose process does not answer."""
+    counts = run.status().counts
+    pages = f"{counted(counts.pages, 'page')} and {counted(counts.items, 'item')} were counted"
+    so_far = pages if counts.pages or counts.items else "nothing was counted yet"
+    return (
+        f"the crawl of task {run.name!r} has begun, and {so_far}; its process has not answered for"
+        f" {late_s:.1f} s, because a callback computes, or it gets no processor; try again later"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,10 +11,10 @@ from crawler.api.http.app import build_app
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsClient, CrawlsServicer
 from crawler.cli import main
-from crawler.errors import InvalidArgument, NotFound
+from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.metrics import Metrics
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import Owner, Resource, Spec
+from crawler.model.records import Owner, Resource, Spec, State
 from crawler.model.statistics import HostLoad, Statistics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Master, running
@@ -67,14 +68,21 @@ class FakeCrawls:
         return self.of(task.replace("novels", "fiction"))
 
 
-@pytest.fixture
-def address():
-    """Of a worker's gRPC server."""
-    servicer = CrawlsServicer(FakeCrawls())
+@contextmanager
+def serving(crawls):
+    """The address of a worker's gRPC server."""
+    servicer = CrawlsServicer(crawls)
     server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     server.start()
     yield f"127.0.0.1:{server.port}"
     server.stop(0)
+
+
+@pytest.fixture
+def address():
+    """Of a worker's gRPC server."""
+    with serving(FakeCrawls()) as address:
+        yield address
 
 
 @pytest.fixture
@@ -120,12 +128,13 @@ def test_http_tells_the_same(web):
     assert refused.json["message"] == "no statistics of task 'travel' here"
 
 
-def stats(monkeypatch, capsys, owner, *arguments):
+def stats(monkeypatch, capsys, owner, *arguments, **about):
     backend = FakeBackend()
-    backend.resources["fiction"] = Resource(Spec("fiction"), owner=owner)
+    name = about.pop("name", "fiction")
+    backend.resources[name] = Resource(Spec(name), owner=owner, **about)
     with running(Master(backend)) as (master,):
         monkeypatch.setenv("CRAWLER_MASTER", master.address)
-        monkeypatch.setattr(sys, "argv", ["crawler", "stats", "fiction", *arguments])
+        monkeypatch.setattr(sys, "argv", ["crawler", "stats", name, *arguments])
         status = main()
     said = capsys.readouterr()
     return status, said.out, said.err
@@ -151,3 +160,35 @@ def test_a_worker_that_is_gone_is_told(monkeypatch, capsys):
     assert said.startswith(
         "crawler: worker w-1 does not give its statistics: cannot reach 127.0.0.1:1"
     )
+
+
+class ComputingCrawls(FakeCrawls):
+    def of(self, task):
+        raise Unavailable(f"the crawl of task {task!r} has begun, and nothing was counted yet")
+
+
+@pytest.mark.parametrize(
+    ("crawls", "state", "reason", "told"),
+    [
+        (FakeCrawls, State.ASSIGNED, "", "the crawl of x has not begun yet; it is assigned to w-1"),
+        (
+            FakeCrawls,
+            State.FAILED,
+            "no spider 'x' here",
+            "worker w-1: no statistics of task 'x' here; the task is failed: no spider 'x' here",
+        ),
+        (
+            ComputingCrawls,
+            State.RUNNING,
+            "",
+            "worker w-1 does not give its statistics: the crawl of task 'x' has begun, and nothing"
+            " was counted yet",
+        ),
+    ],
+    ids=["has not begun", "never ran", "computes"],
+)
+def test_why_a_crawl_has_no_statistics_is_told(monkeypatch, capsys, crawls, state, reason, told):
+    with serving(crawls()) as address:
+        owner = Owner("w-1", address)
+        status, _, said = stats(monkeypatch, capsys, owner, name="x", state=state, reason=reason)
+    assert (status, said) == (1, f"crawler: {told}\n")

@@ -3,7 +3,9 @@
 import gevent
 import pytest
 
-from crawler.errors import NotFound
+from crawler.errors import NotFound, Unavailable
+from crawler.model.processes import ProcessLoad
+from crawler.model.records import Counts, Report, State
 from crawler.model.statistics import Statistics
 from crawler.node.crew import distant_crawls
 from crawler.node.crew.distant_crawls import DistantCrawls
@@ -18,8 +20,12 @@ class Process:
 
     def __init__(self, *running, is_mute=False):
         self.running = running
+        self.runs = {}
         self.is_mute = is_mute
         self.crawls = None
+
+    def load(self):
+        return ProcessLoad(1, 4711, True, len(self.runs), 0, 1.5)
 
     def tell(self, kind, number):
         assert kind == "statistics"
@@ -55,6 +61,44 @@ def test_a_process_that_computes_holds_up_nobody_for_long(monkeypatch):
         crawls.of("a")
     crawls.take(1, [found("late").to_json()], True)
     assert not crawls._asked
+
+
+class Run:
+    """A run that its process has told of."""
+
+    def __init__(self, name, pages=0):
+        self.name = name
+        self._pages = pages
+
+    def status(self):
+        return Report(self.name, "1", 1, State.RUNNING, counts=Counts(self._pages, 2 * self._pages))
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [(0, "nothing was counted yet"), (3, "3 pages and 6 items were counted")],
+)
+def test_a_crawl_whose_process_computes_has_begun_and_what_it_counted_is_told(
+    monkeypatch, pages, told
+):
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
+    mute = Process(is_mute=True)
+    mute.runs = {1: Run("a", pages)}
+    crawls = crawls_of(mute, Process(found("b")))
+    crawls.ended(found("a", ended_ns=9).to_json())  # the crawl before
+    for ask in (crawls.of, crawls.of_task):
+        with pytest.raises(Unavailable, match=rf"'a' has begun, and {told}; its process has not"):
+            ask("a")
+        with pytest.raises(NotFound, match="did not run here lately"):
+            ask("c")
+    assert crawls.of("b").task == "b"
+
+
+def test_a_crawl_that_has_not_begun_in_its_process_is_about_to():
+    process = Process()
+    process.runs = {1: Run("a")}
+    with pytest.raises(NotFound, match="'a' yet; its crawl is about to begin"):
+        crawls_of(process).of("a")
 
 
 def test_a_task_on_several_workers_is_told_of_together():
