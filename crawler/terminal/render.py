@@ -107,7 +107,7 @@ def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
     stopped.
 
     The total of the seconds is `elapsed_s`. Without it, it is that of the longest task, because
-    tasks run at the same time.
+    tasks run at the same time. The last column says which.
     """
     counts = [resource.counts for resource in resources]
     longest_s = max((each.seconds for each in counts), default=0.0)
@@ -118,7 +118,7 @@ def table(resources: Sequence[Resource], elapsed_s: float | None = None) -> str:
         sum(each.items for each in counts),
         sum(each.failures for each in counts),
         Seconds(longest_s if elapsed_s is None else elapsed_s),
-        "",
+        "longest task" if elapsed_s is None else "start to end",
     )
     return "\n".join(tables.lines(HEADINGS, map(_row, resources), total))
 

@@ -413,7 +413,7 @@ def task(name, url):
 
 def total_of(told):
     """The items in the last line of the table."""
-    [total] = re.findall(r"^total +\d+ +(\d+) +\d+ +[\d.]+$", told, re.MULTILINE)
+    [total] = re.findall(r"^total +\d+ +(\d+) +\d+ +[\d.]+  [a-z ]+$", told, re.MULTILINE)
     return int(total)
 
 

@@ -186,11 +186,15 @@ def test_check_tells_the_lines_of_a_declaration(tmp_path):
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("x.py", "import nix\n", "No module named 'nix') at x.py:1"),
-        ("x.py", "\n\nclass\n", "at x.py:3"),
+        (
+            "x.py",
+            "import nix\n",
+            "x.py:1: cannot be imported (ModuleNotFoundError: No module named 'nix')\n",
+        ),
+        ("x.py", "\n\nclass\n", "x.py:3:6: cannot be imported (SyntaxError: invalid syntax)\n"),
         ("x.yaml", "a: [\n", "is not YAML"),
         ("x.yaml", "1\n", "x.yaml"),
-        ("x.py", "import sys\nsys.exit(3)\n", "SystemExit: 3) at x.py:2"),
+        ("x.py", "import sys\nsys.exit(3)\n", "x.py:2: cannot be imported (SystemExit: 3)\n"),
     ],
 )
 def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file, text, message):
@@ -198,6 +202,16 @@ def test_files_that_cannot_be_read_are_faults_without_a_traceback(tmp_path, file
     done = crawler_here("check", file, cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stdout
+    assert done.stdout.count(file) == 1 or file == "x.yaml"
+
+
+def test_a_fault_in_an_imported_file_is_told_with_its_place(tmp_path):
+    (tmp_path / "x.py").write_text("import helper_of_x\n")
+    (tmp_path / "helper_of_x.py").write_text("\nclass\n")
+    done = crawler_here("check", "x.py", cwd=tmp_path)
+    assert done.stdout == (
+        "x.py: cannot be imported (SyntaxError: invalid syntax) at helper_of_x.py:2:6\n"
+    )
     assert done.stderr == ""
 
 

@@ -304,7 +304,8 @@ class HostOwner:
 
     def _begin_anew(self) -> None:
         """Go on with a new token, because the old one has ended: others may own the hosts now."""
-        log.warning("the lease of hosts has ended; asking for them again", hosts=len(self))
+        if self._tenures:  # else nobody has to wait for anything
+            log.warning("the lease of hosts has ended; asking for them again", hosts=len(self))
         self._token = self._next_token()
         self._until_s = self._due_s = -math.inf
         lost, self._tenures = self._tenures, {}

@@ -140,10 +140,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
         spec.loader.exec_module(module)
     except FAULTS as error:
         del sys.modules[name]
-        raise ConfigError(
-            f"{where}: {str(path)!r} cannot be imported ({type(error).__name__}: {error})"
-            f" at {_place_of(error, path)}{_instead_of(error)}"
-        ) from error
+        raise ConfigError(_why_not(error, path, where)) from error
     return module
 
 
@@ -154,13 +151,30 @@ def _instead_of(error: BaseException) -> str:
     return "; import from crawler instead (docs/spiders.md)" if is_scrapy else ""
 
 
-def _place_of(error: BaseException, path: Path) -> str:
-    """The file and line of an import error: the last line in that very file."""
+def _why_not(error: BaseException, path: Path, where: str) -> str:
+    """Why a file cannot be imported. If `where` is that very file, the message names it once, with
+    the line and the column."""
+    is_syntax = isinstance(error, SyntaxError) and error.filename
+    text = error.msg if isinstance(error, SyntaxError) and is_syntax else str(error)
+    why = f"cannot be imported ({type(error).__name__}: {text})"
+    file, place = _place_of(error, path)
+    hint = _instead_of(error)
+    if where != str(path):
+        return f"{where}: {str(path)!r} {why} at {file.name}{place}{hint}"
+    if file.absolute() == path.absolute():
+        return f"{path}{place}: {why}{hint}"
+    return f"{path}: {why} at {file.name}{place}{hint}"
+
+
+def _place_of(error: BaseException, path: Path) -> tuple[Path, str]:
+    """The file of an import error, and the line there with the column if it is known: `:3:7`. It is
+    the last line in that very file, or that of the syntax error, in whatever file."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{Path(error.filename).name}:{error.lineno}"
+        numbers = [number for number in (error.lineno, error.offset) if number]
+        return Path(error.filename), "".join(f":{number}" for number in numbers)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename) == path.absolute()]
-    return f"{path.name}:{own[-1].lineno}" if own else path.name
+    return path, f":{own[-1].lineno}" if own else ""
 
 
 def _spiders_in(module: ModuleType, where: str) -> list[type[Spider]]:

@@ -124,14 +124,14 @@ def test_the_table_is_aligned_and_has_totals():
     ]
     assert render.table(tasks).splitlines() == [
         "task     worker    pages  items  failures  seconds  state",
-        "-------  --------  -----  -----  --------  -------  ------",
+        "-------  --------  -----  -----  --------  -------  ------------",
         "fiction  worker-1    277    259         2      6.3  done",
         "sea      -             1      0         1      0.5  failed",
-        "-------  --------  -----  -----  --------  -------  ------",
-        "total                278    259         3      6.3",
+        "-------  --------  -----  -----  --------  -------  ------------",
+        "total                278    259         3      6.3  longest task",
     ]
-    assert render.table(tasks, elapsed_s=9.0).splitlines()[-1].endswith(" 9.0")
-    assert render.table([]).splitlines()[-1].split() == ["total", "0", "0", "0", "0.0"]
+    assert render.table(tasks, elapsed_s=9.0).splitlines()[-1].endswith(" 9.0  start to end")
+    assert render.table([]).splitlines()[-1].split()[:5] == ["total", "0", "0", "0", "0.0"]
 
 
 def test_a_terminal_is_redrawn_in_place():
@@ -247,7 +247,7 @@ def test_plain_output_ends_with_the_table():
     lines = stream.getvalue().splitlines()
     assert lines[0] == "fiction: done on worker-1, 0 pages, 0 items, 0 failures in 2.0 s"
     assert lines[1].startswith("task ")
-    assert lines[-1].split() == ["total", "0", "0", "0", "3.0"]
+    assert lines[-1].split() == ["total", "0", "0", "0", "3.0", "start", "to", "end"]
 
 
 def test_the_stream_decides_what_is_shown():

@@ -420,6 +420,18 @@ def test_a_worker_that_was_paused_beyond_its_lease_sends_nothing_and_asks_anew(c
     assert len(one.sent) > before
 
 
+@pytest.mark.parametrize("has_hosts", [True, False])
+def test_a_lease_that_ends_is_a_warning_only_if_it_had_hosts(clock, register, caplog, has_hosts):
+    worker = Worker("a", register, clock)
+    if has_hosts:
+        worker.crawl("h", delay_s=0.0)
+    run(clock, [worker], 1.0)
+    clock.advance(2 * LEASE_S)  # it is paused
+    run(clock, [worker], 1.0)
+    told = [each for each in caplog.records if "the lease of hosts has ended" in each.message]
+    assert len(told) == has_hosts
+
+
 def test_without_the_register_nothing_is_sent_once_the_lease_is_over(clock, register):
     worker = Worker("a", register, clock)
     worker.crawl("h", delay_s=0.0)
