@@ -493,6 +493,14 @@ def test_64_clients_at_once_share_transactions(cluster):
     assert cluster.store.range("/").revision - before < 200
 
 
+@pytest.mark.parametrize("spiders", [[], [SPIDER]], ids=["without", "with"])
+def test_a_worker_without_spiders_says_so_once_and_how_to_name_some(cluster, caplog, spiders):
+    cluster.worker("1", spiders)
+    told = [r.getMessage() for r in caplog.records if "offers no spider" in r.getMessage()]
+    assert len(told) == (not spiders)
+    assert all("list your spiders' files under spiders:" in each for each in told)
+
+
 def test_workers_that_come_and_go_are_logged_as_the_reference_does(cluster, caplog):
     caplog.set_level("INFO")
     cluster.client(cluster.master("1"))

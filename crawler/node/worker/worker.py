@@ -21,6 +21,7 @@ from crawler.coordination.registry import decode_registration
 from crawler.coordination.store import Store
 from crawler.hub import HubWatch
 from crawler.items.names import DELETED, STOPPED
+from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
 from crawler.model.records import Node, Resource
@@ -53,8 +54,15 @@ DROP_S = 3600.0
 CLEAR_S = 5.0
 """How many seconds a state that is to be removed may be in use by a run that ends."""
 
+log = get_logger(__name__)
+
 LAST_WORD_S = 1.0
 """How many seconds a worker that leaves waits for a leader to accept its last reports."""
+NO_SPIDER = (
+    "this worker offers no spider, so each task fails here: list your spiders' files under spiders:"
+    " in the settings file (as spiders: [shop.py]; `crawler new spider shop URL` writes one)"
+)
+"""What a worker without spiders says when it starts."""
 
 
 class Worker:
@@ -163,8 +171,11 @@ class Worker:
         self._changed.set()  # stops those again that have not ended
 
     def load(self) -> None:
-        """Wait for the crew. Raises ConfigError if its spiders cannot be loaded."""
+        """Wait for the crew, and say so if it has no spider. Raises ConfigError if its spiders
+        cannot be loaded."""
         self._crew.prepare()
+        if not self._settings.spiders:
+            log.warning(NO_SPIDER)
 
     def prepare(self) -> None:
         """Wait for the states of tasks: no task could run without them. Raises ConfigError."""
