@@ -100,7 +100,17 @@ def again(master: str, name: str) -> None:
         found = client.again(name, CALL)
     for line in task_lines(found, has_counts=False):
         click.echo(line)
-    click.echo(_of_the_crawl_before(before.state, found.counts))
+    click.echo(_begun_anew(before, found))
+
+
+def _begun_anew(before: Resource, found: Resource) -> str:
+    """Return what it means that a task begins anew. One that was never placed has no crawl."""
+    if found.counts != NO_COUNTS or before.state is State.FAILED:
+        return _of_the_crawl_before(before.state, found.counts)
+    if before.epoch or before.owner is not None:
+        return "it begins anew; of the crawl before, nothing was counted yet"
+    waits = f"; what it waits for: crawler explain {found.name}" if found.owner is None else ""
+    return f"it had not begun yet, so nothing is dropped{waits}"
 
 
 def _of_the_crawl_before(state: State, dropped: Counts) -> str:

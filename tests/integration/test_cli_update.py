@@ -52,6 +52,28 @@ def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend): 
     assert backend.resources["x"].generation == 1
 
 
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        (
+            {"owner": None, "epoch": 0},
+            "it had not begun yet, so nothing is dropped; what it waits for: crawler explain x",
+        ),
+        ({"epoch": 2}, "it begins anew; of the crawl before, nothing was counted yet"),
+    ],
+    ids=["never placed", "has begun"],
+)
+def test_a_task_without_pages_that_begins_anew_drops_nothing_and_it_is_told(
+    run,  # noqa: F811
+    backend,
+    about,
+    told,
+):
+    found = backend.resources["x"]
+    backend.resources["x"] = found.replace(**about)
+    assert run(backend, "again", "x")[1][-1] == told
+
+
 class Sharing(FakeBackend):
     """A backend that begins the run of a task again when it gets more workers. It has no counts of
     the run that begins."""
