@@ -7,7 +7,7 @@ from crawler.coordination.keys import WORKER
 from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Put
 from crawler.errors import InvalidArgument
-from crawler.model.records import Node, Query, Report, Spec, State
+from crawler.model.records import Counts, Node, Query, Report, Spec, State
 from tests.clusters import CALL, KEYS, Cluster, request
 from tests.waiting import eventually
 
@@ -31,7 +31,8 @@ class Small(Cluster):
     def report(self, **about):
         """Tell of the present run of the task. Returns the refused names."""
         present = self.api.get("books", CALL)
-        told = Report("books", present.id, present.epoch, State.FAILED, WHY, **about)
+        about = {"state": State.FAILED, "reason": WHY, **about}
+        told = Report("books", present.id, present.epoch, **about)
         return self.api.report(ID, [told], CALL)
 
 
@@ -54,6 +55,48 @@ def test_an_interrupted_task_runs_again_and_everybody_is_told_why(small):
     _, _, told = request(small.nodes[0], "GET", "/crawler/resource/books", None)
     assert (told["reason"], told["kills"], told["killedProcesses"]) == (AGAIN, 0, 0)
     assert small.resources()["books"].reason == "", "etcd has it beside what it waits for"
+
+
+def pages(small):
+    """The pages of the task, as one task and in the list."""
+    (listed,) = small.api.list(Query(), CALL).resources
+    assert small.api.get("books", CALL).counts == listed.counts
+    return listed.counts.pages
+
+
+def test_a_task_keeps_its_pages_while_it_waits_and_until_its_new_run_has_counted(small):
+    assert small.report(state=State.RUNNING, counts=Counts(40, 3, 0, 9.0)) == []
+    assert pages(small) == 40
+    small.api.drain("1", CALL)  # nobody takes it
+    small.report(interrupted=True)
+    assert small.api.get("books", CALL).state is State.PENDING
+    assert pages(small) == 40
+    small.api.uncordon("1", CALL)
+    eventually(lambda: small.api.get("books", CALL).state is State.ASSIGNED)
+    assert pages(small) == 40
+    small.report(state=State.RUNNING)  # it has begun, and has not read its state yet
+    assert pages(small) == 40
+    small.report(state=State.RUNNING, counts=Counts(2, 0, 0, 1.0))
+    assert pages(small) == 2
+
+
+def test_a_task_that_begins_anew_does_not_keep_its_pages(small):
+    for begin in (
+        lambda: small.api.again("books", CALL),
+        lambda: small.api.update(Spec("books", parameters={"depth": 2}, retries=1), CALL),
+    ):
+        small.report(state=State.RUNNING, counts=Counts(40, 3, 0, 9.0))
+        assert pages(small) == 40
+        begin()
+        assert pages(small) == 0
+
+
+def test_a_task_whose_run_begins_again_with_other_settings_keeps_its_pages(small):
+    small.report(state=State.RUNNING, counts=Counts(40, 3, 0, 9.0))
+    settings = {"settings": {"nofollow": True}}
+    small.api.update(Spec("books", parameters=settings, retries=1), CALL)
+    assert small.api.get("books", CALL).epoch == 2
+    assert pages(small) == 40
 
 
 def test_a_charged_task_is_parked_and_the_processes_are_counted(small):

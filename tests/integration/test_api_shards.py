@@ -202,6 +202,18 @@ def test_what_removed_shards_have_counted_stays_with_their_task(shop):
     assert told()[0] == 0
 
 
+def test_what_a_shard_has_counted_stays_while_it_moves(shop):
+    shop.api.add(Spec("books", workers=2), CALL)
+    shop.report("books", State.RUNNING, pages=1)
+    shop.report("books~1", State.RUNNING, pages=20)
+    assert shop.api.get("books", CALL).counts.pages == 21
+    shard = shop.api.get("books~1", CALL)
+    told = Report(shard.name, shard.id, shard.epoch, State.FAILED, "gone", interrupted=True)
+    shop.api.report(shard.owner.node_id, [told], CALL)
+    assert shop.api.get("books~1", CALL).epoch > shard.epoch
+    assert shop.api.get("books", CALL).counts.pages == 21
+
+
 def test_metrics_count_tasks(shop):
     shop.api.add(Spec("books", workers=3), CALL)
     text = metrics(shop)

@@ -124,15 +124,15 @@ MUTANTS = [
     Mutant(
         "what removed shards have counted is gone",
         "crawler/node/master/live_counts.py",
-        "{**head.shard_counts, **told}",
-        "told",
+        "{**known, **head.shard_counts, **told}",
+        "known",
         f"{_API} -k removed_shards",
     ),
     Mutant(
         "what the head has heard counts for a shard that tells for itself",
         "crawler/node/master/live_counts.py",
-        "{**head.shard_counts, **told}",
-        "{**told, **head.shard_counts}",
+        "{**known, **head.shard_counts, **told}",
+        "{**known, **head.shard_counts}",
         f"{_API} -k removed_shards",
     ),
     Mutant(

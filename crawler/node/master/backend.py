@@ -153,8 +153,8 @@ class LeaderBackend:
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
-        current = [(rep, res) for rep, res in pairs if is_current(rep, node_id, res)]
-        self.live.note(report for report, _ in current)
+        current = [(rep, res) for rep, res in pairs if res and is_current(rep, node_id, res)]
+        self.live.note(current)
         changes = [report for report, resource in current if changes_state(report, resource)]
         changes += [report for report, resource in pairs if is_later(report, resource)]
         unwritable = self._record(node_id, changes, call) if changes else set()

@@ -1,18 +1,47 @@
 """What the runs of tasks have counted, as their workers reported it last.
 
 It stays in the memory of the leader (docs/decisions/0004). The resources in etcd have the counts of
-runs that have ended.
+runs that have ended. A task that moves keeps what was counted last until its new run has counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from crawler.model.records import NO_COUNTS, Report, Resource, State
 from crawler.model.shards import total
 from crawler.node.master.shards import shards_of
+from crawler.settings import live
 
 Find = Callable[[str], Resource | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a run has counted, and the task as it was then."""
+
+    report: Report
+    task: Resource
+
+    def is_of(self, resource: Resource) -> bool:
+        """Whether it is of the present run of that task."""
+        return self._run == (resource.id, resource.epoch) and resource.state is State.RUNNING
+
+    def goes_on_in(self, resource: Resource) -> bool:
+        """Whether the task may go on with that crawl. It begins anew if somebody asked for that,
+        or changed its spider or its arguments."""
+        if resource.state.finished or resource.epoch < self.report.epoch:
+            return False
+        if (resource.id, resource.generation) != (self.task.id, self.task.generation):
+            return False
+        settings = f"parameters.{live.SETTINGS}"
+        changed = live.changes(self.task.spec, resource.spec)
+        return all(path.startswith(settings) for path in changed)
+
+    @property
+    def _run(self) -> tuple[str, int]:
+        return self.report.id, self.report.epoch
 
 
 class LiveCounts:
@@ -21,13 +50,17 @@ class LiveCounts:
     def __init__(self, find: Find) -> None:
         """`find` returns the present resource of a name."""
         self._find = find
-        self._runs: dict[str, Report] = {}
-        """Name → the latest report of its run."""
+        self._runs: dict[str, Counted] = {}
+        """Name → what was reported last of a run of it."""
 
-    def note(self, reports: Iterable[Report]) -> None:
-        """Take the counts of reports about present runs."""
-        for report in reports:
-            self._runs[report.name] = report
+    def note(self, reports: Iterable[tuple[Report, Resource]]) -> None:
+        """Take the counts of reports about present runs. A run that has counted nothing yet, not
+        even seconds, does not know either how far the one before had come."""
+        for report, task in reports:
+            known = self._runs.get(report.name)
+            if report.counts == NO_COUNTS and known is not None and known.goes_on_in(task):
+                continue
+            self._runs[report.name] = Counted(report, task)
 
     def forget(self) -> None:
         """Drop the counts of runs that have ended."""
@@ -37,12 +70,14 @@ class LiveCounts:
                 del self._runs[name]
 
     def of_run(self, resource: Resource) -> Resource:
-        """Return a resource with the latest counts of its own run."""
-        is_running = resource.state is State.RUNNING
-        run = self._runs.get(resource.name)
-        if not is_running or run is None or (run.id, run.epoch) != (resource.id, resource.epoch):
-            return resource.replace(running=int(is_running))
-        return resource.replace(counts=run.counts, shard_counts=run.shard_counts, running=1)
+        """Return a resource with the latest counts of its own run. Before that has counted, they
+        are those of the run before."""
+        running = int(resource.state is State.RUNNING)
+        counted = self._runs.get(resource.name)
+        if counted is None or not (counted.is_of(resource) or counted.goes_on_in(resource)):
+            return resource.replace(running=running)
+        told = counted.report
+        return resource.replace(counts=told.counts, shard_counts=told.shard_counts, running=running)
 
     def of_task(self, resource: Resource) -> Resource:
         """Return a resource with the latest counts of its run and of its shards, together. What a
@@ -50,10 +85,18 @@ class LiveCounts:
         head = self.of_run(resource)
         if resource.spec.shard or not (resource.spec.workers > 1 or head.shard_counts):
             return head
-        shards = [self.of_run(each) for each in shards_of(self._find, resource.name)]
-        told = {each.spec.shard: each.counts for each in shards if each.counts != NO_COUNTS}
-        counts = {**head.shard_counts, **told}
+        stored = list(shards_of(self._find, resource.name))
+        shards = [self.of_run(each) for each in stored]
+        known = {each.spec.shard: each.counts for each in shards if each.counts != NO_COUNTS}
+        earlier = {each.spec.shard for each in stored if self._only_ran_before(each)}
+        told = {shard: each for shard, each in known.items() if shard not in earlier}
+        counts = {**known, **head.shard_counts, **told}
         return head.replace(
             counts=total([head.counts, *counts.values()]),
             running=head.running + sum(each.running for each in shards),
         )
+
+    def _only_ran_before(self, resource: Resource) -> bool:
+        """Whether the latest counts are of a run before the present one."""
+        counted = self._runs.get(resource.name)
+        return counted is not None and not counted.is_of(resource) and counted.goes_on_in(resource)
