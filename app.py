@@ -19,8 +19,10 @@ def __getattr__(name: str) -> Any:
     """Start the node whose application is requested."""
     if name not in ("master", "worker"):
         raise AttributeError(name)
+    from crawler import boot
     from crawler.runtime import prepare
 
+    boot.hold_stops()  # the node takes them
     prepare()  # before anything else is imported: see crawler/runtime.py
     from crawler.gunicorn import start_node
 

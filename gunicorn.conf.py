@@ -23,7 +23,9 @@ control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """Refuse bad settings once, before there are processes each of which would."""
+    """Refuse bad settings once, before there are processes each of which would. Let one
+    of these tell what they find out alone."""
+    from crawler import boot
     from crawler.errors import ConfigError
     from crawler.settings import config
 
@@ -32,3 +34,4 @@ def on_starting(server: Any) -> None:
     except ConfigError as error:
         print(f"crawler: bad settings, nothing was started:\n{error}", file=sys.stderr)
         sys.exit(2)
+    boot.FAILURE.share()

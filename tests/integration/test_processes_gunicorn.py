@@ -3,15 +3,19 @@
 import contextlib
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from crawler.local.ports import free_ports
 from tests.depth import deep
-from tests.integration.lab import ROOT, call, terminate
+from tests.integration.lab import ROOT, call, interrupt, terminate
 from tests.waiting import PATIENCE_S, eventually
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+WORKER = "gunicorn -k gevent --bind 127.0.0.1:PORT_HERE app:worker"
+PATIENT = f"{WORKER} --graceful-timeout 3600"
+"""It never kills a process that does not end by itself."""
 
 
 @pytest.fixture
@@ -119,19 +123,110 @@ def test_bad_settings_stop_it_and_every_fault_is_told_once(lab, serve, role):
     assert lab.registered() == set()
 
 
-@deep
-def test_a_spider_that_cannot_be_loaded_stops_it_too(lab, serve):
-    (lab.folder / "broken.yaml").write_text("spiders: [none.py]")
-    server = serve(
-        "gunicorn -k gevent --bind 127.0.0.1:PORT_HERE app:worker",
-        CRAWLER_CONFIG=str(lab.folder / "broken.yaml"),
-    )
+BAD = {
+    "def broken(:": "spiders[0]: '{file}' cannot be imported (SyntaxError: ",
+    "raise ValueError('no shop')": "spiders[0]: '{file}' cannot be imported (ValueError: no shop)",
+    "import os; os._exit(0)": "spiders: 5 crawl processes in a row ended with status 0 while they ",
+    "": "spiders[0]: '{file}' is not there; ",
+}
+"""Spiders that cannot be loaded, none at all in the end, and the beginning of what is said."""
+
+
+@pytest.mark.parametrize("source", BAD, ids=["syntax", "raises", "exits", "missing"])
+@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=deep)])
+def test_spiders_that_cannot_be_loaded_stop_it_and_one_process_says_why(
+    lab, serve, source, processes
+):
+    file = lab.folder / f"bad-{len(source)}.py"
+    if source:
+        file.write_text(source)
+    server = serve(f"{WORKER} -w {processes}", CRAWLER_CONFIG=settings_of(lab, file))
     assert server.process.wait(PATIENCE_S)
     assert server.process.exit_code == 4
-    told = server.process.tail(100)
-    assert f"spiders[0]: '{lab.folder / 'none.py'}' is not there" in told
+    told = server.process.tail(1000)
+    _, said, reason = told.partition("crawler: cannot start, nothing was started:\n")
+    assert said
+    assert reason.startswith(BAD[source].format(file=file))
+    assert said not in reason
     assert "Traceback" not in told
+    assert told.count("Booting worker") == processes
     assert lab.registered() == set()
+
+
+def settings_of(lab, spider):
+    """A file of settings that names this spider."""
+    path = spider.with_suffix(".yaml")
+    path.write_text(f"spiders: [{spider.name}]")
+    return str(path)
+
+
+def test_processes_that_cannot_start_at_the_same_time_end_it_once(lab, serve):
+    """gunicorn itself would end with a traceback: each of them would have it halt."""
+    gate, source = (
+        lab.folder / "gate",
+        "import os, time\n{begun}\nwhile not {gate}: time.sleep(0.01)\n",
+    )
+    begun = f"open({str(lab.folder)!r} + f'/begun-{{os.getpid()}}', 'w').close()"
+    file = lab.folder / "together.py"
+    file.write_text(
+        source.format(begun=begun, gate=f"os.path.exists({str(gate)!r})") + "raise ValueError"
+    )
+    server = serve(f"{WORKER} -w 4", CRAWLER_CONFIG=settings_of(lab, file))
+    eventually(lambda: len(list(lab.folder.glob("begun-*"))) == 4, what="all of them load")
+    gate.touch()
+    assert server.process.wait(PATIENCE_S)
+    assert server.process.exit_code == 4
+    told = server.process.tail(1000)
+    assert told.count("crawler: cannot start") == 1
+    assert "Traceback" not in told
+
+
+ENDLESS = """
+import os, time
+open({folder!r} + f"/loads-{{os.getpid()}}", "w").close()
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("send", [terminate, interrupt])
+def test_a_signal_ends_it_while_its_spiders_load(lab, serve, tmp_path, send):
+    file = tmp_path / "endless.py"
+    file.write_text(ENDLESS.format(folder=str(tmp_path)))
+    server = serve(PATIENT, CRAWLER_CONFIG=settings_of(lab, file))
+    [load] = eventually(lambda: list(tmp_path.glob("loads-*")), what="its spiders load")
+    send(server.process)
+    assert_end(server)
+    told = server.process.tail(1000)
+    assert '"node stopped"' in told
+    assert '"node started"' not in told
+    assert "Traceback" not in told
+    crawls = Path("/proc", load.name.partition("-")[2])
+    eventually(lambda: not crawls.exists(), what="no process is left")
+
+
+HELD = """
+import os, sys, time
+class Held:
+    def find_spec(name, *_):
+        if name == "crawler.gunicorn":
+            open({folder!r} + "/imports", "w").close()
+            while not os.path.exists({folder!r} + "/imported"):
+                time.sleep(0.01)
+sys.meta_path.insert(0, Held)
+"""
+"""Makes the import of what starts a node wait for a file."""
+
+
+def test_a_signal_before_there_is_a_node_ends_it_too(lab, serve, tmp_path):
+    file = tmp_path / "endless.py"
+    file.write_text(ENDLESS.format(folder=str(tmp_path)))
+    (tmp_path / "sitecustomize.py").write_text(HELD.format(folder=str(tmp_path)))
+    server = serve(PATIENT, CRAWLER_CONFIG=settings_of(lab, file), PYTHONPATH=str(tmp_path))
+    eventually((tmp_path / "imports").exists)
+    terminate(server.process)
+    eventually(lambda: "Handling signal: term" in server.process.tail(1000))
+    (tmp_path / "imported").touch()
+    assert_end(server)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from tests.source import ROOT, imports_of
 
 LAYERS = {
     "": [
-        {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders"},
+        {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders", "boot"},
         {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine"},
