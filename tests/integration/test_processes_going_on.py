@@ -83,6 +83,10 @@ class Task:
         files = [folder / f"{stem}.jsonl" for stem in self.runs()[-1]["files"]]
         return Counter(int(item["page"]) for path in files for item in lines(path))
 
+    def parts(self):
+        """Its files that have not ended."""
+        return list((self.lab.folder / "items" / self.name).glob("*.part"))
+
     def states(self):
         return list((self.lab.folder / "frontier").glob(f"{self.name}/*/frontier.db"))
 
@@ -117,6 +121,31 @@ def test_a_task_goes_on_when_its_only_worker_is_started_again(lab, site):
         lab["worker-1"].process.kill()
         lab.start("worker-1", ready=False)
     task.assert_whole(2 * AGAIN)
+
+
+def test_the_items_of_a_task_that_was_deleted_while_no_worker_had_it_stay_as_they_were(lab, site):
+    lab.start("master-1", "worker-1", config="tree")
+    if "worker-2" in lab.registered():
+        lab["worker-2"].process.stop()
+    task = Task(lab, site, "orphan")
+    eventually(lambda: task.parts() and task.parts()[0].stat().st_size, what="it has items")
+    lab["worker-1"].process.kill()
+    lab.delete(task.name)
+    lab.start("worker-1")
+    Task(lab, site, "after the orphan").until_done()
+    before = task.parts()
+    assert len(before) == 1
+    assert [run.get("end") for run in task.runs()] == [None]
+    shown = crawler("items", task.name, "--folder", str(lab.folder / "items"))
+    assert shown.returncode == 0
+    assert f"{len(shown.stdout.splitlines())} items so far" in shown.stderr
+    settings = str(lab.folder / "tree.yaml")
+    assert str(before[0]) not in crawler("frontier", "list", "-c", settings).stderr
+    task = Task(lab, site, task.name)
+    eventually(lambda: len(task.parts()) == 2, what="another task of this name has begun")
+    assert str(before[0]) in crawler("frontier", "list", "-c", settings).stderr
+    lab.delete(task.name)
+    eventually(lambda: task.parts() == before, what="its files have ended")
 
 
 def test_a_worker_that_is_drained_gives_its_tasks_away_and_nothing_is_fetched_again(lab, site):
