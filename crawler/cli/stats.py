@@ -14,7 +14,7 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.records import Query, Resource, State
 from crawler.model.shards import MAX_WORKERS, is_sharded
-from crawler.model.statistics import Statistics, together
+from crawler.model.statistics import Statistics, together, whole
 from crawler.plural import counted
 from crawler.terminal import report
 
@@ -36,7 +36,7 @@ def stats(master: str, name: str, as_json: bool) -> None:
     owned = [each for each in parts if each.owner is not None]
     if not owned:
         raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
-    found = _asked(owned)
+    found = whole(_asked(owned))
     owners = [each.owner.node_id for each in owned if each.owner]
     places = Counter(owners) if len(parts) > 1 else Counter()
     if as_json:

@@ -95,14 +95,18 @@ class Statistics:
     """The number of the crawl process of its worker; 0 if the worker crawls by itself."""
     pid: int = 0
     """The number of that process for the system."""
+    shards: Mapping[int, Statistics] = field(default_factory=dict)
+    """For the head of a task on several workers: what each other shard has counted, by its number,
+    also one that was removed. About a second old while it runs."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""
         return {
-            **asdict(self),
+            **asdict(replace(self, shards={})),
             "seconds": round(self.seconds, 3),
             "pages_per_s": round(self.pages_per_s, 2),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+            "shards": {str(number): each.to_json() for number, each in self.shards.items()},
         }
 
     @classmethod
@@ -120,6 +124,14 @@ SUMMED = (
     *("statuses", "failures", "filtered", "pending", "slow_callbacks"),
 )
 """What the crawls of one task have together. The names are those of fields."""
+
+
+def whole(told: Sequence[Statistics]) -> Sequence[Statistics]:
+    """Return the statistics of all crawls of a task: those that their workers have told, and of the
+    others what the head knows of them. Such a shard was removed, or its worker does not know it."""
+    names = {part.task for part in told}
+    known = [each for part in told for each in part.shards.values() if each.task not in names]
+    return [*(replace(part, shards={}) for part in told), *known]
 
 
 def together(parts: Sequence[Statistics]) -> Statistics:

@@ -240,6 +240,17 @@ def test_the_counts_of_the_others_are_told(place):
     assert ask(c).others[1].pages == 11  # also those of a shard that has ended
 
 
+def test_what_the_others_keep_under_a_name_is_told(place):
+    a, b, c = opened(place, 0, 1, 2)
+    ask(a, Step(state={"counters": "of a"}))
+    ask(b, Step(state={"counters": "ä of b", "other": "text"}))
+    ask(c)
+    assert a.texts("counters") == {1: "ä of b"}
+    assert c.texts("counters") == {0: "of a", 1: "ä of b"}
+    b.close()
+    assert a.texts("counters") == {1: "ä of b"}, "also if nobody runs it any more"
+
+
 def test_a_text_that_is_told_first_stays(place):
     a, b = opened(place, 0, 1)
     assert ask(a).told == {}

@@ -197,6 +197,35 @@ def test_the_number_of_workers_changes_while_it_runs_and_nothing_is_fetched_agai
     assert time.monotonic() - shed < ADOPT_S / 2, "what the third one had was given back at once"
 
 
+def test_the_statistics_of_shards_that_were_removed_stay_those_of_the_task(cluster, site):
+    """Of one whose worker is gone, too."""
+    task = Task(cluster, site, "shrinking", 3)
+    master = f"127.0.0.1:{cluster['master-1'].grpc}"
+
+    def told():
+        return json.loads(crawler("stats", "shrinking", "--json", "--master", master).stdout)
+
+    task.until(MANY // 3)
+    last = task.owners()[2]
+    for workers in (2, 1):
+        before = told()
+        task.set_workers(workers)
+        eventually(lambda: len(task.shards()) == workers, what=f"{workers} are left")  # noqa: B023
+        eventually(lambda: told()["pages"] >= before["pages"], what="none is lost")  # noqa: B023
+        assert (
+            sum(told()["workers"].values()) == workers if workers > 1 else "workers" not in told()
+        )
+    assert last != task.owners()[0]
+    cluster[last].process.kill()
+    task.assert_whole(AGAIN)
+    found = told()
+    listed = cluster._ask("GET", "/crawler/resource/shrinking")["counts"]
+    assert (found["pages"], found["items"]) == (int(listed["pages"]), int(listed["items"]))
+    assert (found["pages"], found["items"], found["pending"]) == (MANY, MANY, 0)
+    assert found["statuses"]["200"] >= MANY
+    assert found["discovered"] == MANY + sum(found["filtered"].values())
+
+
 @pytest.fixture
 def fill(redis):
     """Lets Redis have no memory left, or enough."""

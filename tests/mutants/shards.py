@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 _SHARDS = "tests/unit/node/test_shards.py"
 _API = "tests/integration/test_api_shards.py"
+_CRAWL = "tests/unit/engine/test_shared_crawl.py"
 _MEND = "crawler/node/master/shards.py"
 
 MUTANTS = [
@@ -127,6 +128,20 @@ MUTANTS = [
         "{**known, **head.shard_counts, **told}",
         "known",
         f"{_API} -k removed_shards",
+    ),
+    Mutant(
+        "the statistics of removed shards are gone",
+        "crawler/model/statistics.py",
+        "*(replace(part, shards={}) for part in told), *known]",
+        "*(replace(part, shards={}) for part in told)]",
+        f"{_CRAWL} -k shard_that_is_gone",
+    ),
+    Mutant(
+        "the head does not ask for statistics when it ends",
+        "crawler/engine/crawl/shared_checkpoints.py",
+        "            self._asks_s = -math.inf\n        self._hand_over(",
+        "        self._hand_over(",
+        f"{_CRAWL} -k shard_that_is_gone",
     ),
     Mutant(
         "what the head has heard counts for a shard that tells for itself",

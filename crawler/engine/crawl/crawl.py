@@ -130,7 +130,8 @@ class Crawl:
             self._memory(),
             self._dispatcher.hosts(),
         )
-        return replace(found, elsewhere=max(0, self._checkpoints.elsewhere))
+        others = self._checkpoints
+        return replace(found, elsewhere=max(0, others.elsewhere), shards=dict(others.shards))
 
     @property
     def store_bytes(self) -> int:
@@ -375,8 +376,6 @@ class Crawl:
 
     def _log_end(self) -> None:
         state, _ = self.outcome()
-        log.info(
-            "crawl ends",
-            state="stopped" if self.stopped else state.value,
-            **self.statistics.to_json(),
-        )
+        told = replace(self.statistics, shards={}).to_json()
+        del told["shards"]  # each of them logs its own end
+        log.info("crawl ends", state="stopped" if self.stopped else state.value, **told)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from gevent.event import Event
 
 from crawler.model.records import NO_SHARD_COUNTS, Counts, State
+from crawler.model.statistics import Statistics
 
 End: TypeAlias = tuple[State, str]
 """How a crawl ended: DONE, or FAILED with a reason."""
@@ -30,6 +32,8 @@ class NoCheckpoints:
     """How many requests of the task other shards have, or may have."""
     others: Mapping[int, Counts] = NO_SHARD_COUNTS
     """What each other shard of the task has counted, by its number."""
+    shards: Mapping[int, Statistics] = MappingProxyType({})
+    """The statistics of each other shard of the task, by its number, if this is its head."""
     no_page = ""
     """Why another shard had no page, if all its requests were filtered."""
 

@@ -23,10 +23,11 @@ from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import ENDED, Answer, Exchange, Offer, SharedStore
 from crawler.engine.frontier.store import Step
 from crawler.engine.http import urls
+from crawler.engine.stats.counters import statistics_of_kept
 from crawler.engine.stats.outcome import filtered_all
 from crawler.logs import get_logger
 from crawler.model.records import Counts
-from crawler.model.shards import total
+from crawler.model.shards import shard_name, total
 
 log = get_logger(__name__)
 
@@ -36,6 +37,8 @@ ADOPT_EVERY_S = 5.0
 """How often a shard that could do more looks for shards that nobody runs any more."""
 MOST_UNTOLD = 1000
 """With so many offers the shard tells them at once."""
+ASK_EVERY_S = 1.0
+"""How often the head asks for the statistics of the other shards."""
 HOME, WISH, NO_PAGE = "home", "wish", "no_page"
 """The names of what shards tell all: where the secrets of the settings go, the reason for which one
 has ended the crawl, and why a shard had no page because all its requests were filtered."""
@@ -73,6 +76,8 @@ class SharedCheckpoints(Checkpoints):
         """The seconds between two exchanges while this shard has a free slot."""
         self._began_s = -math.inf
         self._adopts_s = context.clock.monotonic() + ADOPT_EVERY_S
+        self._asks_s = -math.inf
+        """The monotonic time before which the head does not ask for statistics again."""
         self._sender.finds_home = not kept.shard
 
     @property
@@ -114,6 +119,7 @@ class SharedCheckpoints(Checkpoints):
         if is_head:
             others = {number: astuple(counts) for number, counts in self.others.items()}
             state = {**state, OTHERS: json.dumps(others)}
+            self._asks_s = -math.inf
         self._hand_over(Step(state=state))
 
     @property
@@ -159,7 +165,20 @@ class SharedCheckpoints(Checkpoints):
         self._answer = answer = self._store.exchange(step, self._exchange)
         if self._exchange.wants and not answer.drawn and not answer.is_over:
             self._adopt()
+        if not self._kept.shard and self._clock.monotonic() >= self._asks_s:
+            self._ask_for_statistics()
         self.wake()
+
+    def _ask_for_statistics(self) -> None:
+        """Hear what the other shards have counted: nobody else tells it of those that are gone."""
+        self._asks_s = self._clock.monotonic() + ASK_EVERY_S
+        task, spider = self._context.task, self._context.spider.name
+        self.shards = {
+            number: statistics_of_kept(
+                json.loads(kept), shard_name(task, number), spider, self._clock
+            )
+            for number, kept in self._store.texts(COUNTERS).items()
+        }
 
     def _tell_ahead(self) -> None:
         """Tell what a page has yielded so far, so that it need not be kept until the end of the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from crawler.clock import Clock, SystemClock
@@ -134,6 +134,11 @@ class MemorySharedStore(MemoryStore):
         now_s = self._clock.monotonic()
         left = [each for each in self._others if each._called_s + ADOPT_S <= now_s]
         return sum(each._give_all_away() for each in left)
+
+    def texts(self, name: str) -> Mapping[int, str]:
+        """What each other shard keeps under that name."""
+        others = {n: each._state for n, each in self._task.shards.items() if each is not self}
+        return {n: state[name] for n, state in others.items() if name in state}
 
     @property
     def _others(self) -> list[MemorySharedStore]:

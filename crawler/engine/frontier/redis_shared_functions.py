@@ -15,7 +15,7 @@ MOST_SHARDS = 64
 
 _CODE = (
     f"""{RUNS}{TASK}
-local MOST_SHARDS = {MOST_SHARDS}
+local MOST_SHARDS, STATE = {MOST_SHARDS}, 8
 """
     + """
 -- An answer. What was drawn is read from where it stays until it is taken, unless it is there.
@@ -135,6 +135,19 @@ local function share(keys, args)
   return {'DONE', now()}
 end
 
+-- shard, name of a text: what each other shard keeps under that name.
+local function texts(keys, args)
+  local task, found = task_of(keys), {}
+  for shard in pairs(task.notes) do
+    local text = shard ~= args[1] and redis.call('HGET', keys_of(task, shard)[STATE], args[2])
+    if text then
+      found[#found + 1] = shard
+      found[#found + 1] = text
+    end
+  end
+  return {'DONE', now(), found}
+end
+
 -- The seconds for which no run has held the state of a shard. One that was damaged, and put aside,
 -- was held by none.
 local function lapsed_s(keys)
@@ -236,9 +249,9 @@ end
 """
 )
 _NAMES = (
-    *("exchange", "know", "share", "forsaken", "take_over"),
+    *("exchange", "know", "share", "texts", "forsaken", "take_over"),
     *("disband", "remove_all", "sweep"),
 )
 LIBRARY = Library.of("shards", _CODE, _NAMES, {"disband", "remove_all", "sweep"})
-EXCHANGE, KNOW, SHARE, FORSAKEN, TAKE_OVER, DISBAND, REMOVE_ALL, SWEEP = LIBRARY.functions
+EXCHANGE, KNOW, SHARE, TEXTS, FORSAKEN, TAKE_OVER, DISBAND, REMOVE_ALL, SWEEP = LIBRARY.functions
 CODE = LIBRARY.code

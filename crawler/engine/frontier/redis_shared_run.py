@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -82,6 +82,11 @@ class SharedRun(RedisRun):
         """The other shards that nobody has run for so long."""
         told = self.server.call(functions.FORSAKEN, self._all_keys, self.shard, for_s)
         return sorted(map(int, told[2]))
+
+    def texts(self, name: str) -> Mapping[int, str]:
+        """What each other shard keeps under that name."""
+        told = self.server.call(functions.TEXTS, self._all_keys, self.shard, name)
+        return {int(shard): text.decode() for shard, text in pairs(told[2])}
 
     def take_over(self, for_s: float) -> bool:
         """Become the run of this shard, if nobody has run it for so long. Returns whether it did.

@@ -11,7 +11,7 @@ begins anew with what it has there. One that has lost no step of its own has for
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -121,6 +121,10 @@ class RedisSharedStore(RedisStore):
             self._run.check()
             left = self._shared.forsaken(ADOPT_S)
         return sum(self._beside(shard).give_away() or 0 for shard in left)
+
+    def texts(self, name: str) -> Mapping[int, str]:
+        """What each other shard keeps under that name."""
+        return self._shared.texts(name)
 
     def give_away(self, unused_s: float = ADOPT_S) -> int | None:
         """Take this shard over, if nobody has run it for so long, and put all it holds into the

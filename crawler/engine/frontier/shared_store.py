@@ -106,6 +106,11 @@ class SharedStore(Store, Protocol):
         `ADOPT_S` no run has held their state. Returns how many requests that were."""
         ...
 
+    def texts(self, name: str) -> Mapping[int, str]:
+        """What each other shard keeps under that name (`Step.state`), by its number: also one that
+        nobody runs any more."""
+        ...
+
 
 ENDED = "ended"
 """The name of the text by which the head of a task says that its crawl has ended, well or not."""

@@ -220,3 +220,14 @@ class Counters:
             latency_s=self.latency.shown(),
             slow_callbacks=self.slow_callbacks,
         )
+
+
+def statistics_of_kept(kept: Mapping[str, Any], task: str, spider: str, clock: Clock) -> Statistics:
+    """The statistics of a crawl of which only that is known what `Counters.kept` has returned.
+
+    It may hold requests still, or others may have got them since: so it tells none.
+    """
+    counters = Counters(clock)
+    counters.go_on(kept)
+    counters.discovered -= counters.pending
+    return counters.statistics(task, spider)

@@ -77,6 +77,7 @@ class SharedLastStore(LastStore):
         self.exchange = store.exchange
         self.offer = store.offer
         self.adopt = store.adopt
+        self.texts = store.texts
 
 
 def _last(kept: Kept) -> LastStore:

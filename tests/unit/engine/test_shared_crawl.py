@@ -21,7 +21,7 @@ from crawler.engine.frontier.store import StoreFailed
 from crawler.engine.http.failures import CloseSpider
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
-from crawler.model.statistics import together
+from crawler.model.statistics import SUMMED, together, whole
 from tests.depth import deep, examples
 from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
@@ -241,6 +241,27 @@ def test_a_shard_that_is_stopped_leaves_the_rest_to_the_others_after_a_while():
     kept = world.shards[0].store.open()
     assert Kept(None, kept).others == head.shard_counts, "for who asks later"
     assert removed.shard_counts == {}
+
+
+def test_the_head_has_the_statistics_of_a_shard_that_is_gone():
+    alone = World(1, Numbers).begin().finish().shards[0].statistics
+    world = World(3, Numbers).begin()
+    world.until(pages_are(world, 15))
+    world.shards[1].crawl.stop()
+    world.advance(3.0)
+    head, removed, last = (shard.statistics for shard in world.shards)
+    assert head.shards[1].pages == removed.pages > 0
+    assert together(whole([head, last])).pages >= head.pages + removed.pages + last.pages
+    world.finish(step_s=0.25)
+    head, removed, last = (shard.statistics for shard in world.shards)
+    assert (removed.shards, last.shards) == ({}, {})
+    told = [together(whole(parts)) for parts in ([head, last], [head], [head, removed, last])]
+    for name in SUMMED:
+        assert {str(getattr(each, name)) for each in told} == {str(getattr(told[0], name))}, name
+    found = told[0]
+    for name in ("pages", "items", "discovered", "requests", "statuses", "filtered", "pending"):
+        assert getattr(found, name) == getattr(alone, name), name
+    assert (found.shards, found.elsewhere) == ({}, 0)
 
 
 def test_what_nobody_runs_does_not_wait_until_the_others_have_done_all_of_theirs():
