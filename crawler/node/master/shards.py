@@ -102,7 +102,8 @@ class Shards:
         due_s = self._ends.setdefault(head.name, now_s + END_S)
         for shard in left:
             if shard.owner is None or now_s >= due_s:
-                draft.put(self.with_counts(shard).replace(state=State.DONE, reason=""))
+                counted = self.with_counts(shard)
+                draft.put(counted.replace(state=State.DONE, reason="", running=0))
         if not left or now_s >= due_s:
             del self._ends[head.name]
 

@@ -293,7 +293,7 @@ def test_shards_that_wait_are_done_when_their_task_is(leader):
 
 
 def test_shards_that_run_may_end_by_themselves_and_are_ended_if_they_do_not(leader):
-    leader.shards.with_counts = lambda resource: resource.replace(counts=Counts(pages=7))
+    leader.shards.with_counts = lambda each: each.replace(counts=Counts(pages=7), running=1)
     leader.report("books~1", State.RUNNING)
     leader.report("books", State.FAILED, "too few items")
     leader.report("books~2", State.DONE, pages=5)
@@ -302,7 +302,7 @@ def test_shards_that_run_may_end_by_themselves_and_are_ended_if_they_do_not(lead
     leader.now_s += END_S
     leader.run()
     ended = leader.stored["books~1"]
-    assert (ended.state, ended.counts.pages) == (State.DONE, 7)
+    assert (ended.state, ended.counts.pages, ended.running) == (State.DONE, 7, 0)
     assert leader.shards.idle_s(leader.now_s) == float("inf")
 
 
