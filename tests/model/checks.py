@@ -8,8 +8,10 @@ from typing import Any
 from crawler.api.service import Call
 from crawler.coordination.mirror import Mirror
 from crawler.model.records import Resource
+from crawler.model.shards import shard_names, shard_spec
 from crawler.node.master.interruptions import pause_before
 from crawler.node.master.master import Master
+from crawler.node.master.shards import has_ended
 from tests.model.nodes import KEYS, POISON_AFTER, TTL_S, WELL_AGAIN_S, Host, Process
 from tests.model.world import World
 
@@ -137,6 +139,7 @@ class Checks:
         leader = self._check_leader()
         for name, resource in self._history.resources.items():
             self._check_at_work(name, resource)
+        self._check_shards()
         self._check_nothing_else_runs()
         self._check_mirrors()
         if leader is not None:
@@ -173,6 +176,26 @@ class Checks:
             self._history.blame(f"{name!r} belongs to {owner}@{owner.incarnation}, which is gone")
         elif not any(self._is_run_of(run, resource) for run in process.engine.active):  # type: ignore[union-attr]
             self._history.blame(f"{name!r} is assigned to {host} and does not run there")
+
+    def _check_shards(self) -> None:
+        """Each task has just the shards that it asks for, and has ended with all of them."""
+        tasks = self._history.resources
+        for name, resource in tasks.items():
+            head = tasks.get(resource.spec.task)
+            if resource.spec.shard and (head is None or head.id != resource.id):
+                self._history.blame(f"{name!r} is a shard of a task that is gone")
+            if resource.spec.shard:
+                continue
+            shards = {each: tasks[each] for each in shard_names(name) if each in tasks}
+            wanted = {*shard_names(name, resource.spec.workers)}
+            if has_ended(resource):
+                left = [each for each, shard in shards.items() if not shard.state.finished]
+                if left or set(shards) - wanted:
+                    self._history.blame(f"{name!r} has ended, and of its shards {left} have not")
+            elif set(shards) != wanted:
+                self._history.blame(f"{name!r} has the shards {[*shards]}, not {sorted(wanted)}")
+            elif any(s.spec != shard_spec(resource.spec, s.spec.shard) for s in shards.values()):
+                self._history.blame(f"a shard of {name!r} does not do what its task is")
 
     def _may_wait(self, name: str, resource: Resource) -> bool:
         """Whether a task waits because its processes are gone again and again, or died of it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from crawler.model.records import Spec, State
+from crawler.model.shards import shard_name, shard_names
 from tests.model.nodes import KEYS
-from tests.model.stage import LEADER, MASTERS, NAMES, SPECS, Stage
+from tests.model.stage import CRAWLS, LEADER, MASTERS, NAMES, SPECS, Stage
 
 
 class ClientSteps(Stage):
@@ -30,6 +33,15 @@ class ClientSteps(Stage):
     @rule(spec=SPECS, via=MASTERS)
     def update(self, spec: Spec, via: str) -> None:
         self.world.request("update", spec, self._host(via))
+        self._settle()
+
+    @rule(name=NAMES, workers=st.integers(1, 3), via=MASTERS)
+    def change_workers(self, name: str, workers: int, via: str) -> None:
+        """More or fewer of them, while the task runs."""
+        resource = self.world.history.resources.get(name)
+        if resource is not None:
+            spec = dataclasses.replace(resource.spec, workers=workers)
+            self.world.request("update", spec, self._host(via))
         self._settle()
 
     @rule(name=NAMES, via=MASTERS)
@@ -57,20 +69,37 @@ class ClientSteps(Stage):
     @rule(name=NAMES, outcome=st.sampled_from([State.DONE, State.FAILED]))
     def crawl_ends(self, name: str, outcome: State) -> None:
         """Wherever it runs."""
+        self._end_crawls(name, outcome)
+        self._settle()
+
+    @rule(name=NAMES, number=st.integers(1, 2))
+    def shard_fails(self, name: str, number: int) -> None:
+        """The others of its task go on."""
+        self._end_crawls(shard_name(name, number), State.FAILED)
+        self._settle()
+
+    @rule(name=NAMES, outcome=st.sampled_from([State.DONE, State.FAILED]))
+    def all_crawls_of_a_task_end(self, name: str, outcome: State) -> None:
+        """It is over, and its shards have heard of it."""
+        for shard in shard_names(name, 3):
+            self._end_crawls(shard, State.DONE)
+        self._end_crawls(name, outcome)
+        self._settle()
+
+    def _end_crawls(self, name: str, outcome: State) -> None:
         for host in self.world.workers:
             engine = host.process.engine if host.process and not host.process.paused else None
             for record, crawl in list(engine.active.items()) if engine else []:
                 if record.task == name:
                     crawl.finish(outcome)
-        self._settle()
 
-    @rule(name=NAMES, charged=st.booleans())
+    @rule(name=CRAWLS, charged=st.booleans())
     def process_of_a_crawl_is_gone(self, name: str, charged: bool) -> None:
         """Wherever it runs; its worker lives."""
         self.world.interrupt(name, charged)
         self._settle()
 
-    @rule(name=NAMES, times=st.integers(2, 6), charged=st.booleans())
+    @rule(name=CRAWLS, times=st.integers(2, 6), charged=st.booleans())
     def process_is_gone_again_and_again(self, name: str, times: int, charged: bool) -> None:
         for _ in range(times):
             self.world.interrupt(name, charged)
@@ -88,7 +117,7 @@ class ClientSteps(Stage):
         self.world.foreign_touch(name)
         self._settle()
 
-    @rule(name=NAMES)
+    @rule(name=CRAWLS)
     def another_program_deletes(self, name: str) -> None:
         self.world.foreign_delete(name)
         self._settle()

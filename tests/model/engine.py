@@ -166,4 +166,4 @@ class ModelCrawl:
 def _run_of(sink: TaskSink) -> tuple[str, int]:
     """The name of the file of items is all a crawl is told of the run that it belongs to."""
     id, _, epoch = sink.make.path.stem.rpartition("-")
-    return id, int(epoch)
+    return id.partition("~")[0], int(epoch)

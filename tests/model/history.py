@@ -16,6 +16,7 @@ from crawler.coordination.keys import WORKER
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Event, KeyValue
 from crawler.model.records import Owner, Resource, Spec, State
+from crawler.model.shards import is_like_shard
 from tests.model.engine import RunRecord
 from tests.model.nodes import KEYS, Process
 from tests.model.operations import Effect, Fare, Operation
@@ -146,7 +147,8 @@ class History:
 
     def is_foreign(self, name: str) -> bool:
         """Whether another program ever wrote this task."""
-        return any(self.authors.get(revision) == FOREIGN for revision, _ in self.versions[name])
+        revisions = [r for each in {name, task_of(name)} for r, _ in self.versions[each]]
+        return any(self.authors.get(revision) == FOREIGN for revision in revisions)
 
     def leader(self) -> tuple[int, Author] | None:
         """Who leads by the store's own word: the candidate that stood first."""
@@ -173,6 +175,9 @@ class History:
         after: Resource | None,
         author: Author,
     ) -> None:
+        if is_like_shard(name):
+            self._check_shard(name, revision, before, after, author)
+            return
         if before is None and after is not None:
             self._check_id(name, revision, after)
             self._effect(Effect("add", name, after.spec, revision))
@@ -184,6 +189,28 @@ class History:
             self._check_owner(name, revision, before, after, author)
             self._check_state(name, revision, before, after)
         if before is not None and after is not None:
+            self._check_blame(name, revision, before, after)
+
+    def _check_shard(
+        self,
+        name: str,
+        revision: int,
+        before: Resource | None,
+        after: Resource | None,
+        author: Author,
+    ) -> None:
+        """Nobody asks for a shard: it follows from its task. It has an owner like any other."""
+        if after is None:
+            return
+        if after.id not in {v.id for _, v in self.versions[after.spec.task] if v is not None}:
+            self.blame(f"r{revision}: {name!r} has the id {after.id}, and its task never had")
+        if before is not None and after.epoch < before.epoch:
+            self.blame(f"r{revision}: the epoch of {name!r} went back")
+        self._check_owner(name, revision, before, after, author)
+        head = self.resources.get(after.spec.task)
+        if after.state is not State.DONE or head is None or not head.state.finished:
+            self._check_state(name, revision, before, after)
+        if before is not None and before.id == after.id:
             self._check_blame(name, revision, before, after)
 
     def _check_id(self, name: str, revision: int, created: Resource) -> None:
@@ -288,6 +315,11 @@ class History:
             version is None if operation.kind == "delete" else _is_spec(version, operation.spec)
         )
         return any(wanted(version) for version in (standing or [None]) + during)
+
+
+def task_of(name: str) -> str:
+    """The task of a resource, which may be a shard."""
+    return name.rpartition("~")[0] if is_like_shard(name) else name
 
 
 def _is_spec(version: Resource | None, spec: Spec) -> bool:

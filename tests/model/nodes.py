@@ -20,7 +20,7 @@ from crawler.node.run.states import TaskStates
 from crawler.node.worker.worker import Worker
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import CoordinationSettings, NodeSettings, Settings
-from crawler.settings.worker import IN_PROCESS, WorkerSettings
+from crawler.settings.worker import IN_PROCESS, FrontierSettings, WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
 from tests.model.engine import ModelEngine, RunRecord
 from tests.model.network import Link, Record, Wire
@@ -49,6 +49,7 @@ def settings_for(name: str, poison_after: int) -> Settings:
         coordination=CoordinationSettings(lease_ttl_s=TTL_S),
         # Workers die of everything here but their tasks.
         scheduler=SchedulerSettings(check_s=10.0, poison_after=poison_after, poison_pause_s=2.0),
+        frontier=FrontierSettings(url="redis://127.0.0.1:1/0"),  # which the model stands in for
         worker=WorkerSettings(report_s=1.0, processes=IN_PROCESS),
     )
 

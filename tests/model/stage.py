@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from crawler.model.records import Spec
+from crawler.model.shards import shard_name
 from tests.model.checks import Checks
 from tests.model.nodes import KEYS, POISON_AFTER, RARE, TTL_S, Host, Process
 from tests.model.world import World
@@ -22,7 +23,10 @@ SPECS = st.builds(
     NAMES,
     spider=st.sampled_from(["common", "common", RARE]),
     parameters=st.sampled_from([{}, {}, {"depth": 1}]),
+    workers=st.sampled_from([1, 1, 2, 3]),
 )
+CRAWLS = NAMES | st.builds(shard_name, NAMES, st.integers(1, 2))
+"""What runs: tasks on one worker, heads, and shards."""
 LEADER, OWNER = "the leader", "an owner"
 """Whoever leads, or has an unfinished task, when the step is taken: there it hurts most."""
 
@@ -122,7 +126,8 @@ class Stage(RuleBasedStateMachine):
 
     def _changed(self, name: str) -> Spec:
         """The task with other parameters, which mean another run."""
-        spec = self.world.history.resources[name].spec
+        resources = self.world.history.resources
+        spec = resources.get(resources[name].spec.task, resources[name]).spec
         depth = int(spec.parameters.get("depth", 0)) + 1
         return dataclasses.replace(spec, parameters={"depth": depth})
 

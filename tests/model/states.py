@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from crawler.engine.crawl.kept import ABOUT, COUNTERS, DONE
 from crawler.engine.frontier.store import Found, StaleRun, Step, StoreInUse, Waiting
-from crawler.model.records import State
+from crawler.model.records import Resource, State
+from crawler.model.shards import shard_name, shard_names
 from crawler.node.run.shared_states import SharedStates
 from crawler.node.run.states import about
 
@@ -33,6 +34,7 @@ class Record:
         self.holder: ModelStore | None = None
         """The run that goes on, as far as anybody knows."""
         self.texts: dict[str, str] = {}
+        self.is_shared = False
 
 
 class AllStates:
@@ -50,17 +52,30 @@ class AllStates:
         states: Any = OfProcess(self, process)
         return SharedStates(states, process.clock, Path(), PATIENCE_S)
 
-    def cleared(self, name: str) -> None:
-        """Forget a state. Blames who does that while its task goes on with it."""
+    def cleared(self, name: str, epoch: int | None = None) -> None:
+        """Forget a state. Blames who does that while its task goes on with it. A run, which has an
+        `epoch`, may begin anew if it was asked for something else meanwhile."""
         record = self.records.pop(name, Record())
         task, _, id = name.rpartition("/")
         history = self.world.history
         resource = history.resources.get(task)
-        goes_on = resource is not None and resource.id == id and not resource.state.finished
+        goes_on = resource is not None and resource.id == id and not self._has_ended(resource)
         is_its = record.texts.get(ABOUT) == json.dumps(about(resource)) if goes_on else False
         has_begun = COUNTERS in record.texts
-        if is_its and has_begun and not history.is_foreign(task):
+        asked = (v for _, v in history.versions[task] if v is not None and v.epoch == epoch)
+        is_other = any(record.texts.get(ABOUT) != json.dumps(about(v)) for v in asked)
+        if is_its and has_begun and not is_other and not history.is_foreign(task):
             history.blame(f"the state of {task!r} (id {id}) was removed, and it goes on")
+        self._forget(name, record)
+        for shard in shard_names(task) if record.is_shared else ():
+            if place := self.records.get(f"{shard}/{id}"):
+                self._forget(f"{shard}/{id}", place)
+
+    def _has_ended(self, resource: Resource) -> bool:
+        head = self.world.history.resources.get(resource.spec.task)
+        return resource.state.finished or head is None or head.state.finished
+
+    def _forget(self, name: str, record: Record) -> None:
         self.records[name] = forgotten = Record()
         forgotten.epoch = record.epoch
 
@@ -87,7 +102,13 @@ class OfProcess:
         return False
 
     def is_shared(self, name: str) -> bool:
-        return False
+        return self._all.records.get(name, Record()).is_shared
+
+    def shard(self, name: str, shard: int, about: str, gives_away: Any) -> ModelShardStore:
+        return ModelShardStore(self._all, _place_of(name, shard), self._process)
+
+    def clear_shard(self, name: str, shard: int) -> None:
+        self.clear(_place_of(name, shard))
 
     def about(self, name: str) -> tuple[str | None, bool]:
         return None, False
@@ -174,6 +195,29 @@ class ModelStore:
         """Forget everything. Raises StaleRun."""
         if self._record.holder is not self:
             raise StaleRun("a later run goes on instead", self._record.epoch)
-        self._all.cleared(self.place)
+        self._all.cleared(self.place, self._epoch)
         self._record.holder = self
         self._epoch = None
+
+
+class ModelShardStore(ModelStore):
+    """The store of one run of a shard. What the shards exchange is not modelled."""
+
+    exchange = offer = adopt = texts = None
+
+    def open(self, epoch: int | None = None, patience_s: float = 0.0) -> Found:
+        """Begin a run. Raises StaleRun."""
+        found = super().open(epoch, patience_s)
+        self._record.is_shared = True
+        return found
+
+    def give_away(self, unused_s: float = 0.0) -> int | None:
+        """Let the others have what the shard holds; None if somebody runs it."""
+        holder = self._record.holder
+        return None if holder is not None and holder.lives else 0
+
+
+def _place_of(name: str, shard: int) -> str:
+    """Where the state of a shard lies, so that it has the name of the shard in it."""
+    task, _, id = name.rpartition("/")
+    return f"{shard_name(task, shard)}/{id}"

@@ -22,7 +22,7 @@ from crawler.model.records import Resource, Spec
 from tests.depth import examples
 from tests.model.checks import Checks
 from tests.model.machine import ClusterMachine
-from tests.model.nodes import POISON_AFTER
+from tests.model.nodes import POISON_AFTER, TTL_S
 from tests.model.world import World
 
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -85,6 +85,30 @@ def test_a_task_that_ends_its_processes_is_parked_after_so_many():
     parked = next(each for each in versions if each.blame.parkings)
     assert (parked.kills, parked.blame.processes) == (POISON_AFTER, POISON_AFTER)
     assert parked.reason.startswith(f"parked: {POISON_AFTER} processes died of it")
+
+
+def test_a_task_has_as_many_shards_as_it_asks_for_whatever_happens_to_its_workers():
+    world = World(workers=3, schedule=7)
+    checks = Checks(world)
+    try:
+        for host in world.hosts.values():
+            world.start(host)
+        world.advance(1.0, checks.moment)
+        for kind, workers in (("add", 1), *(("update", n) for n in (3, 2, 3, 1, 3))):
+            world.request(kind, Spec("a", spider="common", workers=workers), world.masters[1])
+            world.advance(0.5, checks.moment)
+            world.crash(world.workers[workers - 1])
+            world.advance(4.0 * TTL_S, checks.moment)
+            world.revive()
+            world.advance(4.0 * TTL_S, checks.moment)
+            checks.rest()
+            assert len(world.history.resources) == workers
+        world.request("delete", Spec("a"), world.masters[1])
+        world.advance(4.0 * TTL_S, checks.moment)
+        checks.rest()
+        assert not world.history.resources
+    finally:
+        world.close()
 
 
 def _interrupted(charged: bool, times: int) -> list[Resource]:

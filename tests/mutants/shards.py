@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _SHARDS = "tests/unit/node/test_shards.py"
 _API = "tests/integration/test_api_shards.py"
 _CRAWL = "tests/unit/engine/test_shared_crawl.py"
+_MODEL = "tests/model/test_model.py"
 _MEND = "crawler/node/master/shards.py"
 
 MUTANTS = [
@@ -44,6 +45,20 @@ MUTANTS = [
         "if shard.owner is None or now_s >= due_s:",
         "if shard.owner is None:",
         f"{_SHARDS} -k ended_if_they_do_not",
+    ),
+    Mutant(
+        "a shard that the leader has ended runs in its memory",
+        _MEND,
+        'reason="", running=0)',
+        'reason="")',
+        f"{_SHARDS} -k ended_if_they_do_not",
+    ),
+    Mutant(
+        "a task keeps a shard too many",
+        _MEND,
+        "if s.spec.shard >= keeps or",
+        "if s.spec.shard > keeps or",
+        f"{_MODEL} -k as_many_shards",
     ),
     Mutant(
         "a task whose worker lacked its spider ends its shards",
