@@ -183,7 +183,7 @@ class Checks:
         for name, resource in tasks.items():
             head = tasks.get(resource.spec.task)
             if resource.spec.shard and (head is None or head.id != resource.id):
-                self._history.blame(f"{name!r} is a shard of a task that is gone")
+                self._history.blame(f"{name!r} (id {resource.id}) has no task of that id")
             if resource.spec.shard:
                 continue
             shards = {each: tasks[each] for each in shard_names(name) if each in tasks}

@@ -202,8 +202,6 @@ class History:
         """Nobody asks for a shard: it follows from its task. It has an owner like any other."""
         if after is None:
             return
-        if after.id not in {v.id for _, v in self.versions[after.spec.task] if v is not None}:
-            self.blame(f"r{revision}: {name!r} has the id {after.id}, and its task never had")
         if before is not None and after.epoch < before.epoch:
             self.blame(f"r{revision}: the epoch of {name!r} went back")
         self._check_owner(name, revision, before, after, author)
