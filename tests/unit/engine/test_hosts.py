@@ -86,6 +86,7 @@ def test_the_longest_delay_and_the_lowest_concurrency_hold_for_all(hosts, clock)
     assert hosts.take(quick) == clock.monotonic() + 5.0
     clock.advance(5.0)
     assert hosts.take(quick) is None
+    hosts.went_out("h")
     assert hosts.take(quick) == math.inf, "one at a time"
     hosts.release("h")
     hosts.leave(slow)
