@@ -106,7 +106,7 @@ def each(reader: Reader, most: int) -> Reader:
 
 @dataclass(frozen=True)
 class Record:
-    """Reads a JSON object. A null counts as absent."""
+    """Reads a JSON object. A null counts as absent, if the field exists."""
 
     make: Callable[..., Any]
     """It takes the fields by their names, and may raise Faulty."""
@@ -120,7 +120,11 @@ class Record:
         if not isinstance(value, Mapping):
             raise refusal(value, "a JSON object")
         alias, fields = self.aliases.get, self.fields
-        given = [(key, alias(key, key), each) for key, each in value.items() if each is not None]
+        given = [
+            (key, alias(key, key), each)
+            for key, each in value.items()
+            if each is not None or alias(key, key) not in fields
+        ]
         names = [name for _, name, _ in given]
         made = together(
             [(f".{key}", fields[name], each) for key, name, each in given if name in fields]

@@ -73,10 +73,13 @@ class Request(Schema):
         unknown = RAISE
 
     def read(self, given: Mapping[str, Any]) -> Any:
-        """Return the record. A null counts as absent. Raises InvalidArgument."""
+        """Return the record. A null counts as absent, if the field exists. Raises
+        InvalidArgument."""
         named = ((_ALIASES.get(key, key), value) for key, value in given.items())
         meant = {
-            key: value for key, value in named if value is not None and key not in self.ignored
+            key: value
+            for key, value in named
+            if key not in self.ignored and (value is not None or key not in self.fields)
         }
         try:
             return self.load(meant)

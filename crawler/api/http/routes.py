@@ -92,7 +92,9 @@ def update(name: str) -> Response:
     would restart a run is refused."""
     call = _call()
     given = _body(call)
-    if given.setdefault("name", name) != name:
+    if given.get("name") is None:
+        given["name"] = name
+    if given["name"] != name:
         raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
     spec, restart, waits = task_schemas.load_update(given)
     return answer(bodies.resource(_service().backend(call).update(spec, call, restart, waits)))

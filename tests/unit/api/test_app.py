@@ -400,3 +400,9 @@ def test_gunicorn_has_the_limits_of_the_servers_of_our_own():
     limits = runpy.run_path(str(Path(__file__).parents[3] / "gunicorn.conf.py"))
     assert limits["worker_connections"] == server.MAX_CONNECTIONS
     assert limits["keepalive"] == server.HEAD_S
+
+
+def test_a_null_in_the_place_of_the_name_of_an_updated_task_counts_as_absent(web):
+    web.post("/crawler/resource", json={"name": "x"})
+    updated = web.put("/crawler/resource/x", json={"name": None, "priority": 3})
+    assert body_of(updated)["priority"] == 3

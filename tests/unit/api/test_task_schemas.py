@@ -217,6 +217,12 @@ def test_queries():
             task_schemas.load_query(bad)
 
 
+@pytest.mark.parametrize("given", [{"colour": None}, {"constraints": {"colour": None}}])
+def test_an_unknown_field_is_refused_without_a_value_too(given):
+    with pytest.raises(InvalidArgument, match="'colour' is not a field"):
+        task_schemas.load_spec({"name": "x", **given})
+
+
 @pytest.mark.parametrize("name", ["page_size", "pageSize"])
 def test_a_fault_is_told_by_the_name_that_was_given(name):
     with pytest.raises(InvalidArgument, match=f"^{name}: -1 is not allowed; allowed is an integer"):
