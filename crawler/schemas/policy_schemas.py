@@ -36,7 +36,7 @@ class Weights(fields.Field[dict[str, float | None]]):
 
     def __init__(self, *, null: bool = False, **more: Any) -> None:
         super().__init__(**more)
-        self._null = null
+        self.null = null
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, **kwargs: Any
@@ -46,11 +46,11 @@ class Weights(fields.Field[dict[str, float | None]]):
         return {name: self._weight(name, weight) for name, weight in value.items()}
 
     def _weight(self, name: Any, weight: Any) -> float | None:
-        if weight is None and self._null:
+        if weight is None and self.null:
             return None
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 <= weight <= MAX_WEIGHT:
-            own = ", or null for the plugin's own" if self._null else ""
+            own = ", or null for the plugin's own" if self.null else ""
             raise ValidationError(
                 f"{shown(weight)} at {shown(name)} is not allowed; "
                 f"allowed is a number from 0 to {MAX_WEIGHT}{own}"

@@ -18,7 +18,9 @@ MAX_NAME = 128
 """The longest name of a resource or of a spider, in characters."""
 RESERVED = frozenset({"election"})
 """Names that a resource must not have: its key would be among the keys of the candidates."""
-_NOT_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f-\x9f]")
+NAME_CHARACTERS = r"[^/\x00-\x1f\x7f-\x9f]"
+"""What each character of a resource's name matches."""
+_NAME = re.compile(f"{NAME_CHARACTERS}{{1,{MAX_NAME}}}")
 MISSING: dict[str, Any] = {"required": "is missing"}
 
 
@@ -27,20 +29,20 @@ class Text(fields.Field[str]):
 
     def __init__(self, least: int = 0, most: int | None = None, **more: Any) -> None:
         super().__init__(**more)
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if not is_text(value):
             raise ValidationError(f"{shown(value)} is not text")
-        if len(value) < self._least or (self._most is not None and len(value) > self._most):
+        if len(value) < self.least or (self.most is not None and len(value) > self.most):
             raise ValidationError(f"{shown(value)} is not allowed; {self._allowed()}")
         return str(value)
 
     def _allowed(self) -> str:
-        if self._most is None:
-            return f"allowed are {self._least} characters or more"
-        return f"allowed are {self._least} to {self._most} characters"
+        if self.most is None:
+            return f"allowed are {self.least} characters or more"
+        return f"allowed are {self.least} to {self.most} characters"
 
 
 class Name(fields.Field[str]):
@@ -60,15 +62,15 @@ class Whole(fields.Field[int]):
 
     def __init__(self, least: int, most: int, **more: Any) -> None:
         super().__init__(**more)
-        self._least = least
-        self._most = most
+        self.least = least
+        self.most = most
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         number = integer(value)
-        if number is None or not self._least <= number <= self._most:
+        if number is None or not self.least <= number <= self.most:
             raise ValidationError(
                 f"{shown(value)} is not allowed; allowed is an integer "
-                f"from {self._least} to {self._most}"
+                f"from {self.least} to {self.most}"
             )
         return number
 
@@ -123,7 +125,7 @@ class Asked(fields.Field[Constraints]):
 
 def is_name(name: str) -> bool:
     """Whether a new resource may have that name."""
-    return 1 <= len(name) <= MAX_NAME and name not in RESERVED and not _NOT_IN_NAMES.search(name)
+    return name not in RESERVED and _NAME.fullmatch(name) is not None
 
 
 def _placed(faults: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -39,7 +39,7 @@ MAX_RETRIES = 1000
 """How often a client may have a failed run tried again."""
 
 
-_ALIASES = {
+ALIASES = {
     "assignedNode": "assigned_node",
     "assignedTime": "assigned_time",
     "creationTime": "creation_time",
@@ -49,6 +49,7 @@ _ALIASES = {
     "pageToken": "page_token",
     "shardOf": "shard_of",
 }
+"""The name of a field in lowerCamelCase → its name in crawler.proto."""
 _ECHOED = frozenset(
     ("id", "assigned_node", "creation_time", "state", "reason", "epoch", "counts")
 ) | {
@@ -75,7 +76,7 @@ class Request(Schema):
     def read(self, given: Mapping[str, Any]) -> Any:
         """Return the record. A null counts as absent, if the field exists. Raises
         InvalidArgument."""
-        named = ((_ALIASES.get(key, key), value) for key, value in given.items())
+        named = ((ALIASES.get(key, key), value) for key, value in given.items())
         meant = {
             key: value
             for key, value in named
@@ -88,7 +89,7 @@ class Request(Schema):
 
     def _explain(self, faults: Mapping[str, Any], given: Mapping[str, Any]) -> str:
         """Return the faults, each with the name that the client gave."""
-        written = {_ALIASES.get(key, key): key for key in given}
+        written = {ALIASES.get(key, key): key for key in given}
         return "; ".join(
             line
             for key in sorted(faults)

@@ -148,6 +148,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
+        ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],
 )

@@ -196,6 +196,14 @@ def metrics() -> Response:
     return Response(text, content_type=content_type)
 
 
+@node.get("/openapi.json")
+def openapi() -> Response:
+    """Return the description of this interface, as OpenAPI 3.1."""
+    from crawler.api.http.openapi.document import document_of  # few ask, and apispec takes time
+
+    return Response(document_of(current_app), content_type="application/json")
+
+
 def parse_timeout(text: str) -> float:
     """Return the seconds in a Grpc-Timeout header: up to 8 digits and a unit, as `500m` or `5S`.
     It is a day at most.

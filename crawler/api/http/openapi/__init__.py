@@ -1,0 +1,1 @@
+"""The description of a node's HTTP interface, as OpenAPI 3.1."""

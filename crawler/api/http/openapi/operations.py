@@ -1,0 +1,107 @@
+"""What each route takes and answers, by the name of its function.
+
+A route that is missing here makes the document fail, and with it a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from crawler.api.http.openapi.answers import Schema, ref
+
+ERRORS = {
+    400: "The request is wrong. The message names the field, its value and what is allowed.",
+    404: "Nothing has this name.",
+    408: "The body did not arrive in time.",
+    409: "Another task has this name, or others kept changing the same thing meanwhile.",
+    413: "The body is larger than this server takes.",
+    429: "There are too many requests. Nothing was done. Try again later.",
+    500: "A bug. The message has an id, under which the log of the node tells more.",
+    501: "The request has a Transfer-Encoding other than chunked.",
+    503: "Nobody can answer now. Nothing was done. Try again later.",
+    504: "There was no answer in time. Whether a change was made is unknown: read to find out.",
+}
+"""The errors and what they mean."""
+
+_ALWAYS = frozenset({400, 500, 501})
+"""Each path gives these: the server refuses a request that it cannot read, whatever its path."""
+_LIMITED = _ALWAYS | {429}
+"""A path beyond those about the node itself has a limited rate."""
+_READS = _LIMITED | {503, 504}
+"""The leader is asked."""
+_WRITES = _READS | {409}
+_BODY = frozenset({408, 413})
+_NAMED = frozenset({404})
+
+_JSON = "application/json"
+_ANY_NAME: Schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
+"""A name in a path."""
+_TEXT = {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method at one path."""
+
+    id: str
+    answer: Schema
+    errors: frozenset[int] = _ALWAYS
+    body: str = ""
+    """The name of the schema of its body; empty if it reads none."""
+    name: Schema = field(default_factory=_ANY_NAME.copy)
+    """The schema of the name in its path, if there is one."""
+    has_query: bool = False
+    types: tuple[str, ...] = (_JSON,)
+    """The media types of its answer."""
+    others: Mapping[int, Schema] = field(default_factory=dict)
+    """Further answers that are no errors of the common form."""
+
+    @property
+    def has_deadline(self) -> bool:
+        """Whether it reads the header Grpc-Timeout."""
+        return 504 in self.errors
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "crawler.add": Operation("addResource", ref("Placement"), _WRITES | _BODY, "TaskAddition"),
+    "crawler.delete_by_body": Operation(
+        "deleteNamedResource", ref("Nothing"), _WRITES | _BODY | _NAMED, "TaskName"
+    ),
+    "crawler.list_": Operation(
+        "listResources", ref("ListResourcesResponse"), _READS, has_query=True
+    ),
+    "crawler.get": Operation("getResource", ref("ResourceSpec"), _READS | _NAMED),
+    "crawler.update": Operation(
+        "updateResource",
+        ref("ResourceSpec"),
+        _WRITES | _BODY | _NAMED,
+        "TaskUpdate",
+        ref("TaskNewName"),
+    ),
+    "crawler.again": Operation("againResource", ref("ResourceSpec"), _WRITES | _NAMED),
+    "crawler.delete": Operation("deleteResource", ref("Nothing"), _WRITES | _NAMED),
+    "crawler.explain": Operation("explainResource", ref("Explanation"), _READS | _NAMED),
+    "crawler.nodes": Operation("listNodes", ref("ListNodesResponse"), _READS),
+    "crawler.drain": Operation("drainNode", ref("NodeInfo"), _WRITES | _NAMED),
+    "crawler.uncordon": Operation("uncordonNode", ref("NodeInfo"), _WRITES | _NAMED),
+    "crawler.scheduler": Operation("getScheduler", ref("Scheduler"), _READS),
+    "crawler.update_scheduler": Operation(
+        "updateScheduler",
+        ref("Scheduler"),
+        _WRITES | _BODY,
+        "PolicyChange",
+    ),
+    "crawler.reset_scheduler": Operation("resetScheduler", ref("Scheduler"), _WRITES),
+    "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_LIMITED | {503}),
+    "node.healthz": Operation("healthz", ref("Alive")),
+    "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),
+    "node.metrics": Operation(
+        "metrics", _TEXT, types=("text/plain", "application/openmetrics-text")
+    ),
+    "node.openapi": Operation("openapi", {"type": "object"}),
+    "crawls.processes": Operation("listProcesses", ref("Processes"), errors=_LIMITED),
+    "crawls.list_": Operation("listStatistics", ref("Crawls"), errors=_LIMITED),
+    "crawls.get": Operation("getStatistics", ref("Statistics"), errors=_LIMITED | _NAMED | {503}),
+}
+"""The name of a route's function, with its blueprint → what it takes and answers."""
