@@ -1,8 +1,7 @@
 """What gunicorn loads: `gunicorn -k gevent app:master`, `gunicorn -k gevent app:worker`.
 
-Access to `master` or `worker` starts that node in this process. Importing this module alone starts
-nothing. The node leaves in order when gunicorn stops the process. `python app.py` is the command
-line, the same as `crawler`.
+All of it is in crawler/app.py, which gunicorn also finds where another app.py hides this one.
+`python app.py` is the command line, the same as `crawler`.
 """
 
 import sys
@@ -17,17 +16,9 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Start the node whose application is requested."""
-    if name not in ("master", "worker"):
-        raise AttributeError(name)
-    from crawler import boot
-    from crawler.runtime import prepare
+    from crawler import app
 
-    boot.hold_stops()  # the node takes them
-    prepare()  # before anything else is imported: see crawler/runtime.py
-    from crawler.gunicorn import start_node
-
-    globals()[name] = application = start_node(name)
-    return application
+    return getattr(app, name)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,3 @@
-"""gunicorn's own settings for `gunicorn -k gevent app:master` and `app:worker`."""
+"""Where gunicorn looks for its settings; they are in the package, so that wheels have them too."""
 
-import os
-import sys
-from typing import Any
-
-# A node must be made in the process that runs it: no gRPC channel survives a fork.
-preload_app = False
-
-# The nodes need gevent, whether or not somebody thinks of `-k gevent`.
-worker_class = "gevent"
-
-# A clean stop first stops crawls and deregisters, then waits for requests under way.
-graceful_timeout = 15
-
-# As the node's own HTTP server has it (crawler/api/http/server.py): so many connections, and so
-# many seconds for the headers of a connection's next request.
-worker_connections = 512
-keepalive = 5
-
-# Its path is the same for all servers of a user: the second would take it from the first.
-control_socket_disable = True
-
-
-def on_starting(server: Any) -> None:
-    """Refuse bad settings once, before there are processes each of which would. Let one
-    of these tell what they find out alone."""
-    from crawler import boot
-    from crawler.errors import ConfigError
-    from crawler.settings import config
-
-    try:
-        config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
-    except ConfigError as error:
-        print(f"crawler: bad settings, nothing was started:\n{error}", file=sys.stderr)
-        sys.exit(2)
-    boot.FAILURE.share()
+from crawler.gunicorn_conf import *  # noqa: F403

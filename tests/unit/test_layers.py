@@ -15,8 +15,8 @@ LAYERS = {
         {"node"},
         {"demo", "terminal"},
         {"local", "devtools"},
-        {"cli", "gunicorn"},
-        {"__main__"},
+        {"cli", "gunicorn", "gunicorn_conf"},
+        {"__main__", "app"},
     ],
     "engine": [
         {"http"},
