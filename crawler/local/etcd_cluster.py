@@ -13,7 +13,8 @@ from pathlib import Path
 
 from crawler.clock import Clock, SystemClock
 from crawler.errors import ConfigError, Unavailable
-from crawler.local.etcd import ask, binary, is_healthy, run_etcdctl, start_failure
+from crawler.local.etcd import ask, is_healthy, run_etcdctl, start_failure
+from crawler.local.etcd_binary import binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 

@@ -8,7 +8,8 @@ import pytest
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Put
 from crawler.errors import OutcomeUnknown, Overloaded, Unavailable
-from crawler.local.etcd import EmbeddedEtcd, binary
+from crawler.local.etcd import EmbeddedEtcd
+from crawler.local.etcd_binary import binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from tests.waiting import eventually

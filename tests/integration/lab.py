@@ -25,7 +25,8 @@ from crawler import cli
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Unavailable
 from crawler.local.cluster import get_json, is_ready
-from crawler.local.etcd import EmbeddedEtcd, binary
+from crawler.local.etcd import EmbeddedEtcd
+from crawler.local.etcd_binary import binary
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from crawler.node.membership.addresses import first_ipv4
