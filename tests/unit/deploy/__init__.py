@@ -1,0 +1,1 @@
+"""The files of deploy/ are well formed, and say what the program knows."""
