@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "bench" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FILES = {
     path.relative_to(ROOT).as_posix()
-    for folder in ("bench", "crawler", "docs", "examples", "tests")
+    for folder in ("bench", "crawler", "deploy", "docs", "examples", "tests")
     for path in (ROOT / folder).rglob("*.*")
 }
 
