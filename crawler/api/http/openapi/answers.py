@@ -140,6 +140,8 @@ def _of_value(field: FieldDescriptor) -> Schema:
 
 
 def _of_type(hint: Any) -> Schema:
+    if hint is Statistics:  # the head of a task has those of its shards
+        return ref("Statistics")
     if is_dataclass(hint):
         return of_dataclass(hint)  # type: ignore[arg-type]
     inner = get_args(hint)
