@@ -81,6 +81,7 @@ def robot(value):
 DEEP = b"<b>" * 5_000
 HOSTILE = [
     (refresh, b"", b"1 . 0; 1; 1. ;;".split(b" ")),
+    (refresh, b"1" * 20_000, [b"x", b".x"]),
     (refresh, b"0", [b" ", b"1", b".", b";", b"; ", b";url", b";url ="]),
     (refresh, b"0;url", [b" ", b"=", b" =", b'"']),
     (link_header, b"", b"< <> <a> <a>; ; , <a>;rel <a>;rel=canonical,".split(b" ")),
@@ -98,7 +99,7 @@ HOSTILE = [
     (sitemap, b"x", [b"\n", b" ", b"\n ", b"\r", b"http://"]),
     (entry, b"<link ", [b"a", b"a:", b"a=", b"a='", b"a ", b"-", b"a='\"' "]),
     (entry, b"<guid ", [b"a", b":", b"a=\"'\" ", b"= "]),
-    (entry, b"<a>" * 20_000, [b"</b>", b"</a>", b"<b>", b"</b", b"x"]),
+    (entry, b"<a>" * 80_000, [b"</b>", b"</a>", b"<b>", b"</b", b"x"]),
     (form, b"<p dir=auto>" + DEEP, [b"<input name=a dirname=d>", b"<button>", b"<select>"]),
     (form, b"<select>" + DEEP, [b"<option>", b"<optgroup><option>"]),
     (form, b"<fieldset disabled>" + DEEP, [b"<legend>", b"<legend><input name=a>", b"<fieldset>"]),
