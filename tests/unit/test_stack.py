@@ -28,7 +28,8 @@ def test_another_thread_sees_what_this_one_executes_innermost_first():
         "inner",
         "test_another_thread_sees_what_this_one_executes_innermost_first",
     ]
-    assert places[0].line == inner.__code__.co_firstlineno + 2
+    # The other thread may look before this one waits.
+    assert places[0].line - inner.__code__.co_firstlineno in (1, 2)
 
 
 def test_of_a_thread_that_is_not_there_nothing_is_seen():
