@@ -28,56 +28,73 @@ BOOT_ERROR = 4
 again."""
 
 LOOK_S = 0.1
-"""How often a process that waits for gunicorn's end looks whether gunicorn is still there."""
+LOOKS = 100
+"""How often, and at most how many times, a process that waits for gunicorn's end looks for it."""
+
+
+class Asked:
+    """Whether somebody has asked this process to end: gunicorn, or a person."""
+
+    def __init__(self) -> None:
+        self.is_set = False
 
 
 def start_node(role_name: str) -> Flask:
     """Start a node of that role in this process. Return its application. Exits if it cannot
     start. A signal meanwhile ends the start: then gunicorn ends the process."""
+    asked = Asked()
     try:
         settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
         logs.setup(settings.logs.level, settings.logs.style)
         node = Node(role_name, settings, serve_http=False, several=True)
-        _leave_with(node)
+        _leave_with(node, asked)
         boot.take_stops()
         node.start()
     except ConfigError as error:
-        _fail(error)
+        _fail(error, asked)
     return node.app
 
 
-def _fail(error: ConfigError) -> NoReturn:
-    """End gunicorn, and tell why. Or wait for its end, if another process has told it."""
-    if not boot.FAILURE.take():
-        _await_end()
+def _fail(error: ConfigError, asked: Asked) -> NoReturn:
+    """End gunicorn, and tell why. End quietly if gunicorn ends already: for that reason, because
+    another process has told it, or for another."""
+    if asked.is_set or not (boot.FAILURE.take() or not _gunicorn_ends(asked)):
+        raise SystemExit(0) from error
     print(f"crawler: cannot start, nothing was started:\n{error}", file=sys.stderr)
     raise SystemExit(BOOT_ERROR) from error
 
 
-def _await_end() -> NoReturn:
-    """Wait until gunicorn stops this process, or is gone itself."""
+def _gunicorn_ends(asked: Asked) -> bool:
+    """Wait until gunicorn asks this process to end, or is gone itself. Return False if that does
+    not come: the process that was to end gunicorn may have been killed before."""
     for number in boot.STOPS:
         signal.signal(number, signal.SIG_DFL)  # the node has ended; nothing is left to do
     boot.take_stops()
-    while not boot.FAILURE.is_over():
+    for _ in range(LOOKS):
+        if asked.is_set or boot.FAILURE.is_over():  # a signal may have come before
+            return True
         gevent.sleep(LOOK_S)
-    raise SystemExit(BOOT_ERROR)
+    return False
 
 
-def _leave_with(node: Node) -> None:
+def _leave_with(node: Node, asked: Asked) -> None:
     """Leave at once when gunicorn stops this process, and not only after its requests have
     ended."""
-    answer = _stop_or_hurry(node)
+    answer = _stop_or_hurry(node, asked)
     for number in boot.STOPS:
         _prepend(number, answer)
     atexit.register(node.stop)
     Supervisor("gunicorn").spawn("end", _end_process_with, node, on_end=OnEnd.RESTART)
 
 
-def _stop_or_hurry(node: Node) -> Callable[[], None]:
+def _stop_or_hurry(node: Node, asked: Asked) -> Callable[[], None]:
     """Stop in order at the first signal, and hurry at the next."""
-    answers = iter((node.stop, node.hurry))
-    return lambda: next(answers, node.hurry)()
+
+    def answer() -> None:
+        is_first, asked.is_set = not asked.is_set, True
+        (node.stop if is_first else node.hurry)()
+
+    return answer
 
 
 def _prepend(number: int, stop: Callable[[], None]) -> None:

@@ -2,7 +2,10 @@
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,7 +174,7 @@ def test_processes_that_cannot_start_at_the_same_time_end_it_once(lab, serve):
     file.write_text(
         source.format(begun=begun, gate=f"os.path.exists({str(gate)!r})") + "raise ValueError"
     )
-    server = serve(f"{WORKER} -w 4", CRAWLER_CONFIG=settings_of(lab, file))
+    server = serve(f"{PATIENT} -w 4", CRAWLER_CONFIG=settings_of(lab, file))
     eventually(lambda: len(list(lab.folder.glob("begun-*"))) == 4, what="all of them load")
     gate.touch()
     assert server.process.wait(PATIENCE_S)
@@ -179,6 +182,39 @@ def test_processes_that_cannot_start_at_the_same_time_end_it_once(lab, serve):
     told = server.process.tail(1000)
     assert told.count("crawler: cannot start") == 1
     assert "Traceback" not in told
+
+
+KILLED_BEFORE_IT_TOLD = """
+import os, sys
+from crawler import boot
+boot.FAILURE.share()
+if not os.fork():
+    boot.FAILURE.take()
+    os._exit(1)
+os.wait()
+if not os.fork():
+    from crawler.runtime import prepare
+    prepare()
+    from crawler import gunicorn
+    gunicorn.LOOKS = 2
+    gunicorn.start_node("worker")
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_another_process_tells_if_the_one_that_was_to_tell_was_killed(tmp_path):
+    (tmp_path / "bad.yaml").write_text("worker: {processes: many}")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_BEFORE_IT_TOLD],
+        env={**os.environ, "CRAWLER_CONFIG": str(tmp_path / "bad.yaml")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 4
+    assert done.stderr.startswith("crawler: cannot start, nothing was started:\n")
+    assert "worker.processes: 'many' given" in done.stderr
 
 
 ENDLESS = """
