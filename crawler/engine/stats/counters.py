@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -225,9 +225,10 @@ class Counters:
 def statistics_of_kept(kept: Mapping[str, Any], task: str, spider: str, clock: Clock) -> Statistics:
     """The statistics of a crawl of which only that is known what `Counters.kept` has returned.
 
-    It may hold requests still, or others may have got them since: so it tells none.
+    It may hold requests still, or others may have got them since: so it tells none. Nor does it
+    tell that an earlier run began the crawl: nobody knows how many runs have counted.
     """
     counters = Counters(clock)
     counters.go_on(kept)
     counters.discovered -= counters.pending
-    return counters.statistics(task, spider)
+    return replace(counters.statistics(task, spider), resumed=False)

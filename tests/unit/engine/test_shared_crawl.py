@@ -262,6 +262,7 @@ def test_the_head_has_the_statistics_of_a_shard_that_is_gone():
     for name in ("pages", "items", "discovered", "requests", "statuses", "filtered", "pending"):
         assert getattr(found, name) == getattr(alone, name), name
     assert (found.shards, found.elsewhere) == ({}, 0)
+    assert not found.resumed, "each shard had one run"
 
 
 def test_what_nobody_runs_does_not_wait_until_the_others_have_done_all_of_theirs():
