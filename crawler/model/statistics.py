@@ -138,11 +138,12 @@ def together(parts: Sequence[Statistics]) -> Statistics:
     """Return the statistics of the crawls of one task, the head first, as those of one crawl.
 
     They run at the same time. Nobody can add up their latencies: the worst of each counts. The
-    task has ended when its head has.
+    task has ended when its head has. Only shards that are not among the parts stay under `shards`.
     """
     head = parts[0]
     if len(parts) == 1:
         return head
+    names = {part.task for part in parts}
     sums = {name: _sum(getattr(part, name) for part in parts) for name in SUMMED}
     seconds = max(part.seconds for part in parts)
     return replace(
@@ -163,6 +164,7 @@ def together(parts: Sequence[Statistics]) -> Statistics:
         hosts=_hosts(parts),
         memory=_memory(parts),
         elsewhere=_between(parts, sums["pending"]),
+        shards={n: shard for n, shard in head.shards.items() if shard.task not in names},
         **sums,
     )
 

@@ -105,6 +105,14 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert together([head]) == head
 
 
+def test_a_shard_that_is_summed_up_is_not_told_once_more():
+    shards = {n: Statistics(f"books~{n}", "books", pages=n) for n in (1, 2)}
+    head = Statistics("books", "books", pages=10, shards=shards)
+    told = together([head, Statistics("books~1", "books", pages=3)])
+    assert (told.pages, told.shards) == (13, {2: shards[2]})
+    assert together([head]).shards == shards
+
+
 def crawl_of(name, *, pages, seconds, speed, ended=True):
     return Statistics(
         name,
