@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from crawler.engine.stats.totals import ENDED
 from crawler.errors import NotFound, Unavailable
 from crawler.model.processes import ProcessLoad
+from crawler.model.records import NO_COUNTS
 from crawler.model.shards import shard_names
 from crawler.model.statistics import Statistics, together
 from crawler.node.crew.distant_run import DistantRun
@@ -94,7 +95,7 @@ class DistantCrawls:
         for process in silent:
             for run in process.runs.values():
                 if run.name in names:
-                    raise Unavailable(_told_of(run, process.load().late_s))
+                    raise Unavailable(_told_of(run, process))
 
     def _running(self) -> tuple[list[Statistics], list[CrawlProcess]]:
         """Ask all processes. Return the statistics of the crawls that run, and the processes that
@@ -122,12 +123,17 @@ class DistantCrawls:
         return {found.task: found for found in ended if found.ended_ns >= since_ns}
 
 
-def _told_of(run: DistantRun, late_s: float) -> str:
+def _told_of(run: DistantRun, process: CrawlProcess) -> str:
     """Return what is known of a crawl whose process does not answer."""
-    counts = run.status().counts
+    counts, at_work = run.status().counts, process.runs.get(process.glance().slot)
     pages = f"{counted(counts.pages, 'page')} and {counted(counts.items, 'item')} were counted"
     so_far = pages if counts.pages or counts.items else "nothing was counted yet"
+    has_begun = at_work is run or counts != NO_COUNTS
+    stage = "has begun" if has_begun else f"was given to process {process.number}"
+    whose = f" of task {at_work.name!r}" if at_work is not None and at_work is not run else ""
+    silent_s = max(ANSWER_S, process.load().late_s)
     return (
-        f"the crawl of task {run.name!r} has begun, and {so_far}; its process has not answered for"
-        f" {late_s:.1f} s, because a callback computes, or it gets no processor; try again later"
+        f"the crawl of task {run.name!r} {stage}, and {so_far}; its process has not answered for"
+        f" {silent_s:.1f} s, because a callback{whose} computes, or it gets no processor; try again"
+        " later"
     )

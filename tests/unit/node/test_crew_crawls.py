@@ -9,6 +9,7 @@ from crawler.model.records import Counts, Report, State
 from crawler.model.statistics import Statistics
 from crawler.node.crew import distant_crawls
 from crawler.node.crew.distant_crawls import DistantCrawls
+from crawler.node.crew.page import Glance
 
 
 def found(task, pages=1, began_ns=1, ended_ns=0):
@@ -18,14 +19,18 @@ def found(task, pages=1, began_ns=1, ended_ns=0):
 class Process:
     """Answers what it is asked, in parts."""
 
-    def __init__(self, *running, is_mute=False):
+    def __init__(self, *running, is_mute=False, late_s=1.5):
         self.running = running
         self.runs = {}
-        self.is_mute = is_mute
+        self.number, self.computes = 4, 0
+        self.is_mute, self.late_s = is_mute, late_s
         self.crawls = None
 
     def load(self):
-        return ProcessLoad(1, 4711, True, len(self.runs), 0, 1.5)
+        return ProcessLoad(1, 4711, True, len(self.runs), 0, self.late_s)
+
+    def glance(self):
+        return Glance(self.computes, 1, 0.0, 0.0)
 
     def tell(self, kind, number):
         assert kind == "statistics"
@@ -83,7 +88,7 @@ def test_a_crawl_whose_process_computes_has_begun_and_what_it_counted_is_told(
 ):
     monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
     mute = Process(is_mute=True)
-    mute.runs = {1: Run("a", pages)}
+    mute.runs, mute.computes = {1: Run("a", pages)}, 1
     crawls = crawls_of(mute, Process(found("b")))
     crawls.ended(found("a", ended_ns=9).to_json())  # the crawl before
     for ask in (crawls.of, crawls.of_task):
@@ -92,6 +97,28 @@ def test_a_crawl_whose_process_computes_has_begun_and_what_it_counted_is_told(
         with pytest.raises(NotFound, match="did not run here lately"):
             ask("c")
     assert crawls.of("b").task == "b"
+
+
+def test_of_a_crawl_that_waits_for_another_it_is_told_whose_callback_computes(monkeypatch):
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
+    mute = Process(is_mute=True)
+    mute.runs, mute.computes = {1: Run("a"), 2: Run("b"), 3: Run("c", 3)}, 1
+    crawls = crawls_of(mute)
+    for task, told in {
+        "a": "'a' has begun, and nothing was counted yet; .* because a callback computes",
+        "b": "'b' was given to process 4, and nothing .* because a callback of task 'a' computes",
+        "c": "'c' has begun, and 3 pages .* because a callback of task 'a' computes",
+    }.items():
+        with pytest.raises(Unavailable, match=told):
+            crawls.of(task)
+
+
+def test_a_process_that_is_hardly_late_was_waited_for_nevertheless(monkeypatch):
+    mute = Process(is_mute=True, late_s=0.0)
+    mute.runs = {1: Run("a")}
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.1)
+    with pytest.raises(Unavailable, match=r"has not answered for 0\.1 s"):
+        crawls_of(mute).of("a")
 
 
 def test_a_crawl_that_has_not_begun_in_its_process_is_about_to():
