@@ -107,6 +107,8 @@ def _begun_anew(before: Resource, found: Resource) -> str:
     """Return what it means that a task begins anew. One that was never placed has no crawl."""
     if found.counts != NO_COUNTS or before.state is State.FAILED:
         return _of_the_crawl_before(before.state, found.counts)
+    if before.state is State.RUNNING:  # a new leader waits for the next report
+        return "it begins anew; what the crawl before has counted is not known here yet"
     if before.epoch or before.owner is not None:
         return "it begins anew; of the crawl before, nothing was counted yet"
     waits = f"; what it waits for: crawler explain {found.name}" if found.owner is None else ""
@@ -142,7 +144,8 @@ def _of_another_epoch(before: Resource, after: Resource) -> str:
     if before.owner is None or before.epoch == after.epoch:
         return ""
     pages = counted(before.counts.pages, "page")
-    return f"its run begins again and goes on where it was; its {pages} count"
+    count = f"; its {pages} count" if before.counts != NO_COUNTS else ""
+    return f"its run begins again and goes on where it was{count}"
 
 
 def _given(spec: Spec) -> dict[str, Any]:

@@ -60,8 +60,12 @@ def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend): 
             "it had not begun yet, so nothing is dropped; what it waits for: crawler explain x",
         ),
         ({"epoch": 2}, "it begins anew; of the crawl before, nothing was counted yet"),
+        (
+            {"epoch": 2, "state": State.RUNNING},
+            "it begins anew; what the crawl before has counted is not known here yet",
+        ),
     ],
-    ids=["never placed", "has begun"],
+    ids=["never placed", "has begun", "the leader is new"],
 )
 def test_a_task_without_pages_that_begins_anew_drops_nothing_and_it_is_told(
     run,  # noqa: F811
@@ -115,6 +119,14 @@ def test_a_task_that_gets_more_workers_is_not_shown_without_its_pages(
         ["counts       1,300 pages, 5 items, 0 failures, 0.0 s"] if has_counts else []
     )
     assert (said[-1] == last) == bool(last)
+
+
+def test_a_new_leader_does_not_say_that_no_pages_count(run):  # noqa: F811
+    backend = Sharing()
+    found = backend.add(SPEC, CALL)
+    backend.resources["x"] = found.replace(state=State.RUNNING)
+    _, said, _ = run(backend, "update", "x", "--set=workers=3")
+    assert said[-1] == "its run begins again and goes on where it was"
 
 
 def test_a_task_is_set_apart_and_back_and_is_shown_so(run, updated, backend):  # noqa: F811
