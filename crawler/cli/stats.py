@@ -36,7 +36,7 @@ def stats(master: str, name: str, as_json: bool) -> None:
     owned = [each for each in parts if each.owner is not None]
     if not owned:
         raise CrawlerError(f"{name} has no worker yet; crawler explain {name} says why")
-    found = whole(_asked(owned))
+    found = _with_head(head, whole(_asked(owned)))
     owners = [each.owner.node_id for each in owned if each.owner]
     places = Counter(owners) if len(parts) > 1 else Counter()
     if as_json:
@@ -51,33 +51,55 @@ def stats(master: str, name: str, as_json: bool) -> None:
 
 
 def _asked(owned: Sequence[Resource]) -> list[Statistics]:
-    """Return the statistics of these crawls. One that has not begun yet has none. Raises
-    CrawlerError."""
+    """Return the statistics of these crawls. One that has not begun yet has none. If a worker does
+    not answer, those of the others are returned, and a line says so. Raises CrawlerError if there
+    are none."""
     found: list[Statistics] = []
-    missing: CrawlerError | None = None
+    missing, silent = [], []
     for each in owned:
         try:
             found.append(_of_worker(each))
         except NotFound as error:
-            missing = missing or CrawlerError(_why_none(each, error))
-    if missing is not None and not found:
-        raise missing
+            missing.append(_why_none(each, error))
+        except Retryable as error:
+            silent.append((each, error))
+    if not found:
+        raise CrawlerError([*(_why_silent(*each) for each in silent), *missing][0])
+    for mute, why in silent:
+        click.echo(_missed(mute, why, found), err=True)
     return found
 
 
 def _of_worker(asked: Resource) -> Statistics:
-    """Return what its worker tells of a task. Raises NotFound, or CrawlerError if the worker does
+    """Return what its worker tells of a task. Raises NotFound, and Retryable if the worker does
     not tell."""
     assert asked.owner is not None  # only such tasks are asked for
     worker = CrawlsClient(asked.owner.address)
     try:
         return worker.statistics(asked.name, CALL)
-    except Retryable as error:
-        raise CrawlerError(
-            f"worker {asked.owner.node_id} does not give its statistics: {error}"
-        ) from error
     finally:
         worker.close()
+
+
+def _with_head(head: Resource, found: Sequence[Statistics]) -> Sequence[Statistics]:
+    """Return the statistics of the crawls of a task, that of its head first. While the task is not
+    over, no shard can stand for a head that told nothing: a shard may have ended."""
+    if found[0].task == head.name or head.state.finished:
+        return found
+    return [Statistics(head.name, head.spec.spider_name), *found]
+
+
+def _missed(asked: Resource, error: Retryable, found: Sequence[Statistics]) -> str:
+    """Return what the statistics of the others have of a crawl whose worker is silent."""
+    is_known = any(asked.name == shard.task for part in found for shard in part.shards.values())
+    instead = "what the head of the task knows of it counts" if is_known else "it is left out"
+    return f"crawler: {asked.name}: {instead}; {_why_silent(asked, error)}"
+
+
+def _why_silent(asked: Resource, error: Retryable) -> str:
+    """Return why a worker tells nothing of a task that it has."""
+    where = asked.owner.node_id if asked.owner else ""
+    return f"worker {where} does not give its statistics: {error}"
 
 
 def _why_none(asked: Resource, error: NotFound) -> str:

@@ -116,7 +116,7 @@ class FakeBackend:
 
     def list(self, query, call):
         self._enter(call)
-        if query.page_token and query.page_token not in self.resources:
+        if query.page_token.removesuffix("~") not in {"", *self.resources}:
             raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
         found = [r for _, r in sorted(self.resources.items()) if query.state in (None, r.state)]
         rest = [r for r in found if r.name > query.page_token]

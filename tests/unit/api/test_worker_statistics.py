@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.metrics import Metrics
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Owner, Resource, Spec, State
+from crawler.model.shards import shard_spec
 from crawler.model.statistics import HostLoad, Statistics
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Master, running
@@ -131,7 +133,10 @@ def test_http_tells_the_same(web):
 def stats(monkeypatch, capsys, owner, *arguments, **about):
     backend = FakeBackend()
     name = about.pop("name", "fiction")
-    backend.resources[name] = Resource(Spec(name), owner=owner, **about)
+    for shard in about.pop("shards", ()):
+        backend.resources[shard.name] = shard
+    spec = about.pop("spec", Spec(name))
+    backend.resources[name] = Resource(spec, owner=owner, **about)
     with running(Master(backend)) as (master,):
         monkeypatch.setenv("CRAWLER_MASTER", master.address)
         monkeypatch.setattr(sys, "argv", ["crawler", "stats", name, *arguments])
@@ -192,3 +197,53 @@ def test_why_a_crawl_has_no_statistics_is_told(monkeypatch, capsys, crawls, stat
         owner = Owner("w-1", address)
         status, _, said = stats(monkeypatch, capsys, owner, name="x", state=state, reason=reason)
     assert (status, said) == (1, f"crawler: {told}\n")
+
+
+class SharedCrawls(FakeCrawls):
+    """Those of a worker with one crawl of a task on several workers."""
+
+    def __init__(self, found):
+        self._found = found
+
+    def of(self, task):
+        if task == self._found.task:
+            return self._found
+        raise Unavailable(f"the crawl of task {task!r} has begun; its process does not answer")
+
+
+def shard_of(number, pages, **more):
+    return Statistics(f"x~{number}", "books", pages=pages, **more)
+
+
+HEAD = Statistics("x", "books", pages=100, shards={1: shard_of(1, 20), 2: shard_of(2, 3)})
+SILENT = "worker w-{} does not give its statistics: the crawl of task '{}' has begun;"
+
+
+@pytest.mark.parametrize(
+    ("told", "workers", "pages", "missed"),
+    [
+        (HEAD, 3, 123, {1: "x~1: what the head of the task knows of it counts", 2: "x~2: what"}),
+        (replace(HEAD, shards={}), 2, 100, {1: "x~1: it is left out"}),
+        (shard_of(1, 21, ended_ns=9, finish_reason="finished"), 2, 21, {0: "x: it is left out"}),
+    ],
+    ids=["the head knows them", "the head does not know it", "the head is silent"],
+)
+def test_a_silent_worker_keeps_back_only_its_own(monkeypatch, capsys, told, workers, pages, missed):
+    head = Spec("x", "books", workers=workers)
+    with serving(SharedCrawls(told)) as address:
+        shards = [
+            Resource(shard_spec(head, number), owner=Owner(f"w-{number}", address))
+            for number in range(1, workers)
+        ]
+        status, said, error = stats(
+            *(monkeypatch, capsys, Owner("w-0", address), "--json"),
+            **{"name": "x", "state": State.RUNNING, "spec": head, "shards": shards},
+        )
+    found = json.loads(said)
+    assert (status, found["task"], found["pages"]) == (0, "x", pages)
+    assert found["finish_reason"] == "", "the task is not over"
+    lines = error.splitlines()
+    assert len(lines) == len(missed)
+    for line, (number, begin) in zip(lines, missed.items(), strict=True):
+        assert line.startswith(f"crawler: {begin}")
+        assert SILENT.format(number, f"x~{number}" if number else "x") in line
