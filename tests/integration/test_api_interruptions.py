@@ -81,9 +81,13 @@ def test_a_task_keeps_its_pages_while_it_waits_and_until_its_new_run_has_counted
 
 
 def test_a_task_that_begins_anew_does_not_keep_its_pages(small):
+    def change(**arguments):
+        small.api.update(Spec("books", parameters=arguments, retries=1), CALL)
+
     for begin in (
         lambda: small.api.again("books", CALL),
-        lambda: small.api.update(Spec("books", parameters={"depth": 2}, retries=1), CALL),
+        lambda: change(depth=2),
+        lambda: change(depth=2, settings_url="http://a/"),  # an argument of the spider
     ):
         small.report(state=State.RUNNING, counts=Counts(40, 3, 0, 9.0))
         assert pages(small) == 40

@@ -37,7 +37,7 @@ class Counted:
             return False
         settings = f"parameters.{live.SETTINGS}"
         changed = live.changes(self.task.spec, resource.spec)
-        return all(path.startswith(settings) for path in changed)
+        return all(path == settings or path.startswith(f"{settings}.") for path in changed)
 
     @property
     def _run(self) -> tuple[str, int]:
