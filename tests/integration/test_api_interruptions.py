@@ -80,6 +80,21 @@ def test_a_task_keeps_its_pages_while_it_waits_and_until_its_new_run_has_counted
     assert pages(small) == 2
 
 
+def test_a_run_that_fails_before_it_has_counted_leaves_the_pages_of_the_run_before(small):
+    """As at a worker that lacks the spider, or cannot open the state."""
+    small.api.update(Spec("books"), CALL)  # without retries
+    small.report(state=State.RUNNING, counts=Counts(40, 3, 0, 9.0))
+    small.report(interrupted=True)
+    assert small.api.get("books", CALL).epoch == 2
+    small.report()
+    assert small.api.get("books", CALL).state is State.FAILED
+    assert pages(small) == 40
+    assert small.resources()["books"].counts == Counts(40, 3, 0, 9.0), "a new leader knows it, too"
+    assert small.api.again("books", CALL).counts.pages == 40, "what is dropped"
+    small.report()
+    assert pages(small) == 0, "it began anew"
+
+
 def test_a_task_that_begins_anew_does_not_keep_its_pages(small):
     def change(**arguments):
         small.api.update(Spec("books", parameters=arguments, retries=1), CALL)

@@ -153,7 +153,11 @@ class LeaderBackend:
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]
-        current = [(rep, res) for rep, res in pairs if res and is_current(rep, node_id, res)]
+        current = [
+            (self.live.filled(report, resource), resource)
+            for report, resource in pairs
+            if resource and is_current(report, node_id, resource)
+        ]
         self.live.note(current)
         changes = [report for report, resource in current if changes_state(report, resource)]
         changes += [report for report, resource in pairs if is_later(report, resource)]

@@ -7,7 +7,7 @@ runs that have ended. A task that moves keeps what was counted last until its ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crawler.model.records import NO_COUNTS, Report, Resource, State
 from crawler.model.shards import total
@@ -61,6 +61,17 @@ class LiveCounts:
             if report.counts == NO_COUNTS and known is not None and known.goes_on_in(task):
                 continue
             self._runs[report.name] = Counted(report, task)
+
+    def filled(self, report: Report, task: Resource) -> Report:
+        """Return a report, of a run that failed before it counted, with the counts of the run
+        before. They are stored with the failure, and nobody tells them after it."""
+        known = self._runs.get(report.name)
+        if report.state is not State.FAILED or report.counts != NO_COUNTS:
+            return report
+        if known is None or not known.goes_on_in(task):
+            return report
+        kept = known.report
+        return replace(report, counts=kept.counts, shard_counts=kept.shard_counts)
 
     def forget(self) -> None:
         """Drop the counts of runs that have ended."""
