@@ -387,6 +387,25 @@ def test_a_shard_whose_state_is_damaged_does_not_keep_the_task_from_its_end(shar
     assert (answer.left, answer.is_over) == (0, True)
 
 
+def test_nobody_waits_for_what_a_silent_redis_would_tell_of_other_shards(own_redis):
+    shards = Shards(own_redis, RedisServer(Access(parsed(own_redis.url)), wait_s=0.1))
+    [a] = shards.opened(0)
+    own_redis.kill()
+    with pytest.raises(StoreFailed, match="Redis does not answer"):
+        a.texts("counters")
+    own_redis.start()
+    assert a.texts("counters") == {}
+    shards.end()
+
+
+def test_a_text_of_another_shard_that_is_not_utf_8_is_told_as_far_as_it_can_be_read(shards):
+    a, b = shards.opened(0, 1)
+    ask(b, Step(state={"counters": "of b"}))
+    with shards.redis.client() as client:
+        client.hset(shards.key("1:state"), "counters", b"of b\xff")
+    assert a.texts("counters") == {1: "of b\ufffd"}
+
+
 def abandon(shards, number):
     """Let it seem that nobody has run a shard for long."""
     shards.kill(number)

@@ -18,16 +18,16 @@ from crawler.engine.crawl.dispatcher import Dispatcher
 from crawler.engine.crawl.item_writer import ItemWriter
 from crawler.engine.crawl.kept import COUNTERS, OTHERS, Kept
 from crawler.engine.crawl.resume import missing_callback
+from crawler.engine.crawl.shard_statistics import ShardStatistics
 from crawler.engine.frontier.shared_frontier import SharedFrontier
 from crawler.engine.frontier.shared_journal import SharedJournal
 from crawler.engine.frontier.shared_store import ENDED, Answer, Exchange, Offer, SharedStore
 from crawler.engine.frontier.store import Step
 from crawler.engine.http import urls
-from crawler.engine.stats.counters import statistics_of_kept
 from crawler.engine.stats.outcome import filtered_all
 from crawler.logs import get_logger
 from crawler.model.records import Counts
-from crawler.model.shards import shard_name, total
+from crawler.model.shards import total
 
 log = get_logger(__name__)
 
@@ -78,6 +78,8 @@ class SharedCheckpoints(Checkpoints):
         self._adopts_s = context.clock.monotonic() + ADOPT_EVERY_S
         self._asks_s = -math.inf
         """The monotonic time before which the head does not ask for statistics again."""
+        self._statistics = ShardStatistics(store, context)
+        self.shards = self._statistics.known
         self._sender.finds_home = not kept.shard
 
     @property
@@ -166,19 +168,9 @@ class SharedCheckpoints(Checkpoints):
         if self._exchange.wants and not answer.drawn and not answer.is_over:
             self._adopt()
         if not self._kept.shard and self._clock.monotonic() >= self._asks_s:
-            self._ask_for_statistics()
+            self._asks_s = self._clock.monotonic() + ASK_EVERY_S
+            self._statistics.ask()
         self.wake()
-
-    def _ask_for_statistics(self) -> None:
-        """Hear what the other shards have counted: nobody else tells it of those that are gone."""
-        self._asks_s = self._clock.monotonic() + ASK_EVERY_S
-        task, spider = self._context.task, self._context.spider.name
-        self.shards = {
-            number: statistics_of_kept(
-                json.loads(kept), shard_name(task, number), spider, self._clock
-            )
-            for number, kept in self._store.texts(COUNTERS).items()
-        }
 
     def _tell_ahead(self) -> None:
         """Tell what a page has yielded so far, so that it need not be kept until the end of the

@@ -84,9 +84,11 @@ class SharedRun(RedisRun):
         return sorted(map(int, told[2]))
 
     def texts(self, name: str) -> Mapping[int, str]:
-        """What each other shard keeps under that name."""
-        told = self.server.call(functions.TEXTS, self._all_keys, self.shard, name)
-        return {int(shard): text.decode() for shard, text in pairs(told[2])}
+        """What each other shard keeps under that name. Raises StoreFailed, and NotYet at once if
+        Redis does not answer."""
+        asked = (self.shard, name)
+        told = self.server.call(functions.TEXTS, self._all_keys, *asked, is_patient=False)
+        return {int(shard): text.decode(errors="replace") for shard, text in pairs(told[2])}
 
     def take_over(self, for_s: float) -> bool:
         """Become the run of this shard, if nobody has run it for so long. Returns whether it did.

@@ -19,6 +19,7 @@ from typing import Any
 
 from crawler.clock import Clock
 from crawler.engine.frontier import redis_store
+from crawler.engine.frontier.redis_access import NotYet
 from crawler.engine.frontier.redis_commands import Commands
 from crawler.engine.frontier.redis_server import RedisServer
 from crawler.engine.frontier.redis_shared_entries import entry, offer_of, rank, signed
@@ -27,7 +28,7 @@ from crawler.engine.frontier.redis_shared_run import SharedRun
 from crawler.engine.frontier.redis_store import RedisStore
 from crawler.engine.frontier.seen import LoggedSeen
 from crawler.engine.frontier.shared_store import ADOPT_S, Answer, Exchange, Offer
-from crawler.engine.frontier.store import Found, StaleRun, Step, StoreDamaged
+from crawler.engine.frontier.store import Found, StaleRun, Step, StoreDamaged, StoreFailed
 from crawler.logs import get_logger
 from crawler.model.records import Counts
 
@@ -123,8 +124,12 @@ class RedisSharedStore(RedisStore):
         return sum(self._beside(shard).give_away() or 0 for shard in left)
 
     def texts(self, name: str) -> Mapping[int, str]:
-        """What each other shard keeps under that name."""
-        return self._shared.texts(name)
+        """What each other shard keeps under that name. It does not wait for a Redis that is
+        silent. Raises StoreFailed."""
+        try:
+            return self._shared.texts(name)
+        except NotYet as error:
+            raise StoreFailed(error.told) from error
 
     def give_away(self, unused_s: float = ADOPT_S) -> int | None:
         """Take this shard over, if nobody has run it for so long, and put all it holds into the

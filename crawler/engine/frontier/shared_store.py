@@ -108,7 +108,7 @@ class SharedStore(Store, Protocol):
 
     def texts(self, name: str) -> Mapping[int, str]:
         """What each other shard keeps under that name (`Step.state`), by its number: also one that
-        nobody runs any more."""
+        nobody runs any more. It does not wait for a store that is silent. Raises StoreFailed."""
         ...
 
 

@@ -265,6 +265,36 @@ def test_the_head_has_the_statistics_of_a_shard_that_is_gone():
     assert not found.resumed, "each shard had one run"
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[1]"])
+def test_statistics_of_a_shard_that_cannot_be_read_do_not_fail_the_crawl(text, caplog):
+    world = World(3, Numbers)
+    store = world.shards[0].store
+    read = store.texts
+    store.texts = lambda name: {**read(name), 1: text}
+    world.begin().finish()
+    world.assert_done()
+    assert set(world.shards[0].statistics.shards) == {2}, "those of the others are told"
+    assert caplog.text.count("the statistics of a shard cannot be read") == 1
+    assert world.shards[0].store.open().is_clean
+
+
+def test_a_store_that_does_not_tell_statistics_leaves_those_that_were_heard():
+    world = World(2, Numbers, delay_s=0.5).begin()
+    head = world.shards[0]
+    world.until(lambda: 1 in head.statistics.shards)
+    heard, asked = head.statistics.shards[1], []
+
+    def texts(name):
+        asked.append(name)
+        raise StoreFailed("it does not answer")
+
+    head.store.texts = texts
+    world.finish()
+    world.assert_done()
+    assert len(asked) > 1, "while it ran, and at its end"
+    assert head.statistics.shards == {1: heard}
+
+
 def test_what_nobody_runs_does_not_wait_until_the_others_have_done_all_of_theirs():
     """A site with a pause takes long, and leaves slots free for other sites."""
     hosts = 4
