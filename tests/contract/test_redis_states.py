@@ -65,6 +65,23 @@ def test_what_is_kept_is_listed_by_name(states):
         assert not states.all(name)
 
 
+@pytest.mark.parametrize("counted", [b"{", b"\xff", b"7", b"[1]", b""])
+def test_a_crawl_whose_counts_cannot_be_read_is_listed_and_removed_as_others_are(
+    states, shared_redis, counted
+):
+    name = f"odd {counted.hex()}/77"
+    store = states(name)
+    store.open(3)
+    store.write(Step(added=[waiting(0)], state={"counters": "{}"}))
+    store.close()
+    with shared_redis.client() as client:
+        client.hset(keys_of(name, 0)["state"], "counters", counted)
+    [told] = states.all(name)
+    assert (told.waiting, told.counters) == (1, {})
+    states.clear(name)
+    assert not states.all(name)
+
+
 def called(*arguments, url):
     done = CliRunner().invoke(
         commands, ["frontier", *arguments], standalone_mode=False, env={"CRAWLER_FRONTIER_URL": url}

@@ -9,7 +9,7 @@ from crawler.api.service import Call
 from crawler.clock import SystemClock
 from crawler.coordination import ledger
 from crawler.errors import CrawlerError, InvalidArgument, StoreRefused, Unavailable
-from crawler.gunicorn import _stop_or_hurry
+from crawler.gunicorn import Asked, _stop_or_hurry
 from crawler.model.records import Report, Spec, State
 from crawler.node.master import backend
 from crawler.node.worker import reporter
@@ -195,7 +195,7 @@ def test_under_gunicorn_any_second_signal_hurries():
         def hurry(self):
             called.append("hurry")
 
-    answer = _stop_or_hurry(Node())
+    answer = _stop_or_hurry(Node(), Asked())
     for _ in range(3):
         answer()
     assert called == ["stop", "hurry", "hurry"]

@@ -196,7 +196,7 @@ class RedisStates:
             name=name,
             epoch=int(epoch),
             waiting=waiting + ask("HLEN", keys["later"]),
-            counters=json.loads(told) if told else {},
+            counters=_counters(told),
             bytes=sum(map(self._bytes, keys.values())),
             unused_s=max(0.0, time.time() - float(used_s)),
             is_in_use=bool(ask("EXISTS", keys["hold"])),
@@ -236,6 +236,16 @@ def _shared(client: Any) -> Sequence[str]:
     keys = client.scan_iter(match=f"{PREFIX}{{*}}:shared", count=SCANNED_AT_ONCE)
     found = (_SHARED.fullmatch(key.decode()) for key in keys)
     return [unquote(each[1]) for each in found if each]
+
+
+def _counters(text: bytes | None) -> dict[str, Any]:
+    """What a crawl has counted; nothing if that cannot be read. People want to see such a crawl
+    too, and to remove it."""
+    try:
+        found = json.loads(text or b"{}")
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _summed(counters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
