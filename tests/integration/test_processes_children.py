@@ -199,22 +199,6 @@ def test_each_process_is_seen_and_each_crawl_names_its_own(tmp_path, site, monke
         assert read("crawler_process_cpu_seconds_total") >= taken_s
 
 
-def test_crawl_processes_give_way_to_a_worker_no_more_that_leaves(tmp_path, monkeypatch):
-    """If it may: only root may raise a priority."""
-    with crew_with(settings_of(tmp_path), monkeypatch) as (crew, _):
-        [load] = crew.crawls.processes()
-
-        def priorities():
-            tasks = Path(f"/proc/{load.pid}/task").iterdir()
-            return {os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks}
-
-        own = os.getpriority(os.PRIO_PROCESS, 0)
-        before = min(19, own + 10)
-        assert priorities() == {before}
-        crew.hasten()
-        assert priorities() == {own if os.geteuid() == 0 else before}
-
-
 class NoStates:
     def unready_reason(self):
         return ""

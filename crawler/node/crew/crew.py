@@ -50,10 +50,6 @@ class Crew(Protocol):
         """Wait until crawls can run. Raises ConfigError if they never can."""
         ...
 
-    def hasten(self) -> None:
-        """The worker leaves: other nodes wait for what its runs still have to do."""
-        ...
-
     def stop(self) -> None:
         """Let go of everything. The runs have ended. It may be called again."""
         ...

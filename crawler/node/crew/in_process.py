@@ -46,9 +46,6 @@ class InProcess:
     def prepare(self) -> None:
         """There is nothing to wait for."""
 
-    def hasten(self) -> None:
-        """It is as quick as the worker itself."""
-
     def stop(self) -> None:
         """Stop the engine, and end the threads that write items."""
         do_all(self._engine.stop, self._sinks.close)

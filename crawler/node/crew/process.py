@@ -131,13 +131,6 @@ class CrawlProcess:
         if self._channel is not None and not self.gone.is_set():
             self._channel.send(kind, values)
 
-    def hasten(self) -> None:
-        """Give the process, with what it has started, the priority of the worker. A worker without
-        privileges may not; then nothing changes."""
-        if self.born is not None and not self.gone.is_set():
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PGRP, self.born.pid, os.getpriority(os.PRIO_PROCESS, 0))
-
     def exit(self, patience_s: float) -> None:
         """Have it end in order, if it has begun. Its runs have ended."""
         self.look()

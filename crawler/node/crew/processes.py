@@ -110,11 +110,6 @@ class Processes:
         while self._missing() and not self._stopping and self._clock.monotonic() < until_s:
             self._await_change()
 
-    def hasten(self) -> None:
-        """Let the processes give way to the worker no more. It has nothing else to do."""
-        for process in self._living():
-            process.hasten()
-
     def stop(self) -> None:
         """End all processes. The runs have ended."""
         self._file_ends.stop(EXIT_S)

@@ -149,7 +149,6 @@ class Worker:
     def drain(self, patience_s: float) -> None:
         """Start nothing more, let the runs reach a safe point, and report them a last time."""
         self._draining = True
-        self._crew.hasten()
         self._runs.halt(patience_s)
         self._reporter.report(LAST_WORD_S)
         recorded = [run.resource for run in self._runs.all() if run.is_recorded]
