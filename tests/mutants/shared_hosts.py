@@ -204,7 +204,7 @@ MUTANTS = [
         "crawler/engine/politeness/hosts.py",
         "        host.set_others_pause(0.0)\n",
         "        host.others_pause_s = 0.0\n",
-        f"{_OWNER} -k has_ended_does_not_hold",
+        "tests/unit/engine/test_hosts.py -k granted_anew",
     ),
     Mutant(
         "the next owner does not know at once that the last one waits again, with a longer pause",

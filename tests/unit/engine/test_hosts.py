@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
 from crawler.engine.politeness.host import GRACE_S, HostTerms
+from crawler.engine.politeness.host_register import Grant, Want
 from crawler.engine.politeness.hosts import Hosts
 from crawler.settings.crawl import CrawlSettings, Limit
 from tests.depth import examples
@@ -287,6 +288,15 @@ def test_the_delay_counts_from_the_end_of_a_request_that_was_cut_off(hosts, cloc
     clock.advance(0.4)
     hosts.release("h")
     assert hosts.take(member) == clock.monotonic() + 1.0
+
+
+def test_a_host_that_is_granted_anew_keeps_no_pause_for_which_others_asked_before(hosts):
+    """Its owner before may be this worker, whose lease had ended: then nothing was told."""
+    Member(hosts, delay_s=1.0)
+    hosts.sought(Want("h", 5.0))
+    assert hosts.pause_in_force_s("h") == 5.0
+    hosts.granted(Grant("h", 0.0))
+    assert hosts.pause_in_force_s("h") == 1.0
 
 
 def test_without_a_pace_nobody_waits_for_the_wire(hosts):
