@@ -14,6 +14,8 @@
     │   ├── AlreadyExists
     │   ├── WouldRestart         a change would begin a run anew, which nobody allowed
     │   ├── StoreRefused         the store will never take it: too large, not permitted
+    │   ├── Unauthenticated      nobody knows who calls: a token is missing or wrong
+    │   ├── Forbidden            the caller may not do this
     │   └── Conflict             somebody else changed the data on which the request was based
     └── Lost                     stop now: the lease or the leadership behind the work is gone
         ├── LeaseLost
@@ -108,6 +110,18 @@ class StoreRefused(Rejected):
     """The store refused a request for good and did nothing. Its message says why."""
 
     code = "FAILED_PRECONDITION"
+
+
+class Unauthenticated(Rejected):
+    """Nobody knows who calls. The message says how to give a token."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(Rejected):
+    """The caller may not do this."""
+
+    code = "PERMISSION_DENIED"
 
 
 class Conflict(Rejected):

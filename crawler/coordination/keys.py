@@ -23,6 +23,10 @@ class Keys:
         self.decisions = settings.scheduler.rstrip("/") + "/"
         """The prefix of people's decisions about the scheduler."""
         self.policy = f"{self.decisions}policy"
+        access = settings.access.rstrip("/")
+        self.tokens = f"{access}/tokens/"
+        """The prefix of the tokens."""
+        self.node_secret = f"{access}/nodes"
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -47,6 +51,10 @@ class Keys:
     def cordon(self, node_id: str) -> str:
         """Return the key of a worker's cordon."""
         return f"{self.decisions}cordons/{node_id}"
+
+    def token(self, id: str) -> str:
+        """Return the key of a token."""
+        return self.tokens + id
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

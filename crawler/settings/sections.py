@@ -147,6 +147,11 @@ class CoordinationSettings:
         "the cordoned workers.",
         form=forms.PATH,
     )
+    access: str = setting(
+        "/crawler/access",
+        "Prefix of the tokens, and key of the secret by which nodes know each other.",
+        form=forms.PATH,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CALLER = "x-crawler-caller"
+"""On a forwarded request: who made it. Only nodes may tell that."""
+
 FORWARDED = "x-crawler-forwarded"
 """On a request: a follower forwards it. Nobody forwards it again."""
 

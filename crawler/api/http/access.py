@@ -1,0 +1,54 @@
+"""Lets HTTP requests in: each route says what it needs, and the doors decide who may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from crawler.api.doors import Approach
+from crawler.model.access import Need
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+CALLER = "crawler.caller"
+"""The key in the environment of a request for who makes it."""
+
+NEEDS: Mapping[str, Need] = {
+    "node.healthz": Need.NOTHING,
+    "node.readyz": Need.NOTHING,
+    "node.metrics": Need.METRICS,
+    "node.openapi": Need.READ,
+    "crawler.add": Need.TASKS,
+    "crawler.update": Need.TASKS,
+    "crawler.again": Need.TASKS,
+    "crawler.delete": Need.TASKS,
+    "crawler.delete_by_body": Need.TASKS,
+    "crawler.get": Need.READ,
+    "crawler.list_": Need.READ,
+    "crawler.explain": Need.READ,
+    "crawler.nodes": Need.READ,
+    "crawler.leader": Need.READ,
+    "crawler.scheduler": Need.READ,
+    "crawler.update_scheduler": Need.CLUSTER,
+    "crawler.reset_scheduler": Need.CLUSTER,
+    "crawler.drain": Need.CLUSTER,
+    "crawler.uncordon": Need.CLUSTER,
+    "crawls.processes": Need.READ,
+    "crawls.list_": Need.READ,
+    "crawls.get": Need.READ,
+}
+"""What each route needs, by its endpoint. One that is not here needs what a node needs, and so does
+a path without a route: who may not come in learns nothing of what there is."""
+
+_PASSED_ON = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")
+"""The headers that a proxy adds."""
+
+
+def approach(environ: WSGIEnvironment) -> Approach:
+    """Return what a request shows of its caller."""
+    return Approach(
+        environ.get("REMOTE_ADDR") or "",
+        environ.get("HTTP_AUTHORIZATION", ""),
+        any(name in environ for name in _PASSED_ON),
+    )

@@ -1,0 +1,99 @@
+"""Lets gRPC calls in: each method says what it needs, and the doors decide who may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+from grpc_interceptor import ServerInterceptor
+
+from crawler.api.doors import Approach, Doors
+from crawler.api.limiter import address_of
+from crawler.api.rpc.interceptors import Method
+from crawler.api.rpc.metadata import CALLER
+from crawler.model.access import Caller, Need, Role
+
+_MASTER, _WORKER = "/CrawlerMaster/", "/CrawlerWorker/"
+
+NEEDS: Mapping[str, Need] = {
+    "/grpc.health.v1.Health/Check": Need.NOTHING,
+    "/grpc.health.v1.Health/Watch": Need.NOTHING,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Need.READ,
+    f"{_MASTER}AddResource": Need.TASKS,
+    f"{_MASTER}UpdateResource": Need.TASKS,
+    f"{_MASTER}AgainResource": Need.TASKS,
+    f"{_MASTER}DeleteResource": Need.TASKS,
+    f"{_MASTER}GetResource": Need.READ,
+    f"{_MASTER}ListResources": Need.READ,
+    f"{_MASTER}ExplainResource": Need.READ,
+    f"{_MASTER}ListNodes": Need.READ,
+    f"{_MASTER}GetScheduler": Need.READ,
+    f"{_MASTER}GetLeader": Need.READ,
+    f"{_MASTER}DrainNode": Need.CLUSTER,
+    f"{_MASTER}UncordonNode": Need.CLUSTER,
+    f"{_MASTER}UpdateScheduler": Need.CLUSTER,
+    f"{_MASTER}ResetScheduler": Need.CLUSTER,
+    f"{_MASTER}ReportRuns": Need.NODES,
+    f"{_WORKER}GetStatistics": Need.READ,
+    f"{_WORKER}ListStatistics": Need.READ,
+    f"{_WORKER}ListProcesses": Need.READ,
+}
+"""What each method needs. A method that is not here needs what a node needs."""
+
+_PASSED_ON = frozenset({"x-forwarded-for", "forwarded", "via"})
+"""The metadata that a proxy adds."""
+
+_present: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def present_caller() -> Caller | None:
+    """Return who makes the call that is being carried out; None if it needs nobody."""
+    return _present.get()
+
+
+class AccessInterceptor(ServerInterceptor):
+    """Refuses calls whose callers may not make them, before anything of their messages is read."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    def intercept(
+        self,
+        method: Method,
+        request_or_iterator: Any,
+        context: grpc.ServicerContext,
+        method_name: str,
+    ) -> Any:
+        """Call the method as its caller. Raises Unauthenticated, Forbidden, Overloaded and
+        Unavailable."""
+        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        caller = self._doors.admit(_approach(context, metadata), NEEDS.get(method_name, Need.NODES))
+        if caller is not None and caller.role is Role.NODE and CALLER in metadata:
+            caller = caller_from(metadata[CALLER])
+        token = _present.set(caller)
+        try:
+            return method(request_or_iterator, context)
+        finally:
+            _present.reset(token)
+
+
+def _approach(context: grpc.ServicerContext, metadata: Mapping[str, Any]) -> Approach:
+    return Approach(
+        address_of(context.peer()),
+        str(metadata.get("authorization", "")),
+        not _PASSED_ON.isdisjoint(metadata),
+    )
+
+
+def caller_text(caller: Caller) -> str:
+    """Return a caller as a node tells another one for whom it passes a call on."""
+    return json.dumps([caller.name, caller.role.value, dict(caller.labels)])
+
+
+def caller_from(text: str) -> Caller:
+    """Return the caller that a node told."""
+    name, role, labels = json.loads(text)
+    return Caller(name, Role(role), labels)
