@@ -72,6 +72,19 @@ class KnownTokens(Protocol):
         ...
 
 
+class NoTokens:
+    """The tokens of a cluster that has none."""
+
+    are_known = True
+
+    def get(self, id: str) -> Token | None:
+        """Return None: there is none."""
+        return None
+
+    def __len__(self) -> int:
+        return 0
+
+
 class Doors:
     """The doors of one node."""
 
@@ -156,6 +169,11 @@ class Doors:
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def protected(clock: Clock) -> Doors:
+    """Return the doors of a node whose cluster has no token."""
+    return Doors(NoTokens(), str, clock)
 
 
 class Proven:

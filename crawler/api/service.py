@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crawler.errors import Unavailable
+from crawler.model.access import Caller
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
@@ -32,6 +33,8 @@ class Call:
     """The seconds until its deadline."""
     forwarded: bool = False
     """Whether another master forwarded it. Such a request is not forwarded again."""
+    caller: Caller | None = None
+    """Who makes it; None if this process does."""
 
 
 @dataclass(frozen=True, slots=True)

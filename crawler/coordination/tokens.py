@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -29,14 +29,10 @@ LAST_NS = 2**63 - 1
 class Tokens:
     """The mirror of the tokens, and the way to change them."""
 
-    def __init__(
-        self, store: Store, keys: Keys, clock: Clock, on_change: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, keys: Keys, clock: Clock) -> None:
         self._store = store
         self._keys = keys
-        self.mirror: Mirror[Token] = Mirror(
-            store, keys.tokens, partial(decode_token, keys), clock, lambda _: on_change()
-        )
+        self.mirror: Mirror[Token] = Mirror(store, keys.tokens, partial(decode_token, keys), clock)
 
     @property
     def are_known(self) -> bool:

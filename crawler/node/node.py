@@ -17,6 +17,7 @@ from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.http.server import HttpServer
 from crawler.api.limiter import RateLimiter
+from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
@@ -30,6 +31,7 @@ from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.node.access import Access
 from crawler.node.guard.guard import GuardProcess, NoGuard, guard_of
 from crawler.node.master.master import Master
 from crawler.node.measures import measure_node
@@ -89,6 +91,7 @@ class Node:
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
         self._limiter = RateLimiter(settings.api, self._metrics)
+        self._access = Access(self._store, self._keys, settings.api, self._clock)
         self._hub = HubWatch(settings.node.hub_limit_s)
         # A store in this process ends with it, and a guard cannot follow a clock of a test.
         is_alone = store is None and clock is None
@@ -151,6 +154,7 @@ class Node:
         if isinstance(self._store, EtcdStore):
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._guard.start(self._supervisor)
+        self._access.start(self._supervisor)
         self._role.start(self._supervisor)
 
     def _load(self) -> None:
@@ -219,7 +223,8 @@ class Node:
         )
 
     def _build_master(self) -> None:
-        master = Master(self._store, self._settings, self._clock)
+        peers = Peers(forwards=True, token=self._access.secret)
+        master = Master(self._store, self._settings, self._clock, peers)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
         self.app = self._build_app(master.service)
@@ -237,7 +242,15 @@ class Node:
         states = sharing.states or States(folder, self._clock)
         crew = crew_of(settings, self._clock, sharing, states, self._guard)
         self._hub.task_of = crew.task_in_callback
-        self._role = Worker(self._store, settings, crew, states, self._clock, hub=self._hub)
+        self._role = Worker(
+            self._store,
+            settings,
+            crew,
+            states,
+            self._clock,
+            peers=Peers(forwards=False, token=self._access.secret),
+            hub=self._hub,
+        )
         self._crawls = crew.crawls
         self._servicer = CrawlsServicer(crew.crawls)
         self.app = self._build_app(None)
@@ -249,6 +262,7 @@ class Node:
             self._metrics,
             self._settings.api,
             limiter=self._limiter,
+            doors=self._access.doors,
             clock=self._clock,
             crawls=self._crawls,
         )
@@ -262,6 +276,7 @@ class Node:
             self._settings.api,
             servicer=self._servicer,
             limiter=self._limiter,
+            doors=self._access.doors,
         )
 
     def _listen(self) -> None:

@@ -177,6 +177,14 @@ class ApiSettings:
         least=1,
         most=10_000_000,
     )
+    open: bool = setting(
+        False, "Everybody who reaches a port of this node may do everything, without a token."
+    )
+    trusted: Sequence[str] = setting(
+        [],
+        "Networks whose callers need no token and may do everything, as 10.0.0.0/8.",
+        form=forms.NETWORK,
+    )
 
 
 @dataclass(frozen=True)

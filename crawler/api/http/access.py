@@ -38,11 +38,16 @@ NEEDS: Mapping[str, Need] = {
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,
 }
-"""What each route needs, by its endpoint. One that is not here needs what a node needs, and so does
-a path without a route: who may not come in learns nothing of what there is."""
+"""What each route needs, by its endpoint."""
 
 _PASSED_ON = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")
 """The headers that a proxy adds."""
+
+
+def need_of(endpoint: str | None) -> Need:
+    """Return what a route needs. One that nobody has decided on needs what a node needs. To learn
+    that a path has no route needs a reader: strangers learn nothing of what there is."""
+    return Need.READ if endpoint is None else NEEDS.get(endpoint, Need.NODES)
 
 
 def approach(environ: WSGIEnvironment) -> Approach:

@@ -16,9 +16,11 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_path_info
 
+from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import bodies, fast_path
+from crawler.api.http.access import CALLER, approach, need_of
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
 from crawler.api.http.server import MAX_CONNECTIONS
@@ -59,15 +61,17 @@ def build_app(
     settings: ApiSettings,
     *,
     limiter: RateLimiter | None = None,
+    doors: Doors | None = None,
     clock: Clock | None = None,
     crawls: Crawls | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    gRPC uses the same limiter.
+    gRPC uses the same limiter and the same doors.
     """
     limiter = limiter or RateLimiter(settings, metrics)
-    way = None if service is None else FastPath(service, limiter, settings)
+    doors = doors or protected(clock or SystemClock())
+    way = None if service is None else FastPath(service, limiter, doors, settings)
     app = _App(metrics, clock or SystemClock(), way)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
@@ -80,7 +84,7 @@ def build_app(
         app.register_blueprint(blueprint(crawls))
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
-    _limit_requests(app, limiter)
+    _admit_requests(app, limiter, doors)
     return app
 
 
@@ -188,14 +192,17 @@ def _failed(error: Exception) -> Response:
     return response
 
 
-def _limit_requests(app: Flask, limiter: RateLimiter) -> None:
-    """Refuse a client's excess requests before any of their body is read.
+def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
+    """Refuse a client's excess requests, and those that it may not make, before any of their body
+    is read.
 
-    The paths about the node itself always answer: whoever watches it needs them most under load.
+    The paths about the node itself have no rate: whoever watches it needs them most under load.
     """
 
     def admit() -> None:
         if request.blueprint != node.name:
             limiter.admit("http", request.remote_addr or "")
+        environ = request.environ
+        environ[CALLER] = doors.admit(approach(environ), need_of(request.endpoint))
 
     app.before_request(admit)

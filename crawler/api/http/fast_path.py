@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import gevent
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
+from crawler.api.doors import Doors
 from crawler.api.http import bodies
+from crawler.api.http.access import approach
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Call, Service
+from crawler.model.access import Need
 from crawler.schemas import task_schemas
 from crawler.settings.sections import ApiSettings
 
@@ -29,8 +32,11 @@ METHOD = "POST"
 class FastPath:
     """Adds tasks for requests that Flask has not seen."""
 
-    def __init__(self, service: Service, limiter: RateLimiter, settings: ApiSettings) -> None:
+    def __init__(
+        self, service: Service, limiter: RateLimiter, doors: Doors, settings: ApiSettings
+    ) -> None:
         self._service = service
+        self._doors = doors
         self._limiter = limiter
         self._timeout_s = settings.timeout_s
         self._most = settings.max_request_bytes
@@ -51,7 +57,8 @@ class FastPath:
     def answer(self, environ: WSGIEnvironment) -> bytes:
         """Add the task. Return the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
-        call = Call(self._timeout_s)
+        caller = self._doors.admit(approach(environ), Need.TASKS)
+        call = Call(self._timeout_s, caller=caller)
         spec, waits = task_schemas.load_addition(bodies.read_object(self._body(environ)))
         submission = self._service.backend(call).submit(spec, call, waits)
         return bodies.write(bodies.placement(submission))

@@ -16,6 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from crawler.api.health import Health
 from crawler.api.http import bodies
+from crawler.api.http.access import CALLER
 from crawler.api.service import Call, Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
@@ -227,7 +228,8 @@ def _delete(given: dict[str, Any], call: Call) -> Response:
 
 def _call() -> Call:
     timeout = request.headers.get("Grpc-Timeout")
-    return Call(parts().settings.timeout_s if timeout is None else parse_timeout(timeout))
+    timeout_s = parts().settings.timeout_s if timeout is None else parse_timeout(timeout)
+    return Call(timeout_s, caller=request.environ[CALLER])
 
 
 def _service() -> Service:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -13,7 +12,7 @@ from grpc_interceptor import ServerInterceptor
 from crawler.api.doors import Approach, Doors
 from crawler.api.limiter import address_of
 from crawler.api.rpc.interceptors import Method
-from crawler.api.rpc.metadata import CALLER
+from crawler.api.rpc.metadata import CALLER, caller_from
 from crawler.model.access import Caller, Need, Role
 
 _MASTER, _WORKER = "/CrawlerMaster/", "/CrawlerWorker/"
@@ -86,14 +85,3 @@ def _approach(context: grpc.ServicerContext, metadata: Mapping[str, Any]) -> App
         str(metadata.get("authorization", "")),
         not _PASSED_ON.isdisjoint(metadata),
     )
-
-
-def caller_text(caller: Caller) -> str:
-    """Return a caller as a node tells another one for whom it passes a call on."""
-    return json.dumps([caller.name, caller.role.value, dict(caller.labels)])
-
-
-def caller_from(text: str) -> Caller:
-    """Return the caller that a node told."""
-    name, role, labels = json.loads(text)
-    return Caller(name, Role(role), labels)

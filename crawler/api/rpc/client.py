@@ -8,7 +8,7 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,13 @@ from google.protobuf import empty_pb2
 
 from crawler.api.rpc import codec, policy_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
-from crawler.api.rpc.metadata import ANSWERED, FORWARDED, RETRY_AFTER
+from crawler.api.rpc.metadata import (
+    ANSWERED,
+    CALLER,
+    FORWARDED,
+    RETRY_AFTER,
+    caller_text,
+)
 from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.clock import SystemClock
@@ -60,13 +66,19 @@ class Client:
     """
 
     def __init__(
-        self, address: str, *, forwards: bool = False, gate: Bulkhead | None = None
+        self,
+        address: str,
+        *,
+        forwards: bool = False,
+        gate: Bulkhead | None = None,
+        token: Callable[[], str] = str,
     ) -> None:
-        """`gate` is the bulkhead of that master. Without one the client makes its own."""
+        """`gate` is the bulkhead of that master. Without one the client makes its own. `token`
+        returns what it shows at the door; nothing if that is empty."""
         self.gate = gate or Bulkhead(address, SystemClock())
         self._address = address
         self._forwards = forwards
-        self._metadata = ((FORWARDED, "1"),) if forwards else ()
+        self._token = token
         self._closed = False
         self._trouble = ("", 0.0)
 
@@ -198,7 +210,7 @@ class Client:
         try:
             with limit:
                 send = getattr(self._stub, method)
-                answer = send(request, timeout=passage.left_s, metadata=self._metadata)
+                answer = send(request, timeout=passage.left_s, metadata=self._metadata(call))
         except gevent.Timeout as expired:
             if expired is not limit:
                 raise
@@ -212,6 +224,14 @@ class Client:
         passage.answered()
         self._trouble = ("", 0.0)
         return answer
+
+    def _metadata(self, call: Call) -> Sequence[tuple[str, str]]:
+        """Return what goes with a call: a token, and for whom it is forwarded."""
+        found = [("authorization", f"Bearer {token}") for token in [self._token()] if token]
+        if self._forwards:
+            found.append((FORWARDED, "1"))
+            found += [(CALLER, caller_text(caller)) for caller in [call.caller] if caller]
+        return found
 
     def _translate(self, error: Any, call: Call) -> CrawlerError:
         """Return the error for a status, with the code of the other side."""

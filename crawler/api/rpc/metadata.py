@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+from crawler.model.access import Caller, Role
+
 CALLER = "x-crawler-caller"
 """On a forwarded request: who made it. Only nodes may tell that."""
 
@@ -14,3 +18,14 @@ that refuses both give UNAVAILABLE, but only the second means that nothing was d
 
 RETRY_AFTER = "retry-after"
 """On an error: the seconds until the same call may succeed."""
+
+
+def caller_text(caller: Caller) -> str:
+    """Return a caller as a node tells another one for whom it passes a call on."""
+    return json.dumps([caller.name, caller.role.value, dict(caller.labels)])
+
+
+def caller_from(text: str) -> Caller:
+    """Return the caller that a node told."""
+    name, role, labels = json.loads(text)
+    return Caller(name, Role(role), labels)

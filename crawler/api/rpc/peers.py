@@ -26,8 +26,10 @@ class Peers:
     has its own bulkhead, so that calls to a new leader do not depend on the old one.
     """
 
-    def __init__(self, *, forwards: bool = True) -> None:
+    def __init__(self, *, forwards: bool = True, token: Callable[[], str] = str) -> None:
+        """`token` returns the secret by which nodes know each other."""
         self._forwards = forwards
+        self._token = token
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._refused: dict[str, Counter] = {}
 
@@ -52,7 +54,9 @@ class Peers:
         if address not in self._clients:
             before = "nobody leads: " if self._forwards else ""
             gate = Bulkhead(address, SystemClock(), self._count, before)
-            self._clients[address] = Client(address, forwards=self._forwards, gate=gate)
+            self._clients[address] = Client(
+                address, forwards=self._forwards, gate=gate, token=self._token
+            )
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:
             self._clients.popitem(last=False)[1].close()

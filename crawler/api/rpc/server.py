@@ -15,9 +15,11 @@ from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from crawler.api.doors import Doors, protected
 from crawler.api.health import Health
 from crawler.api.limiter import RateLimiter
 from crawler.api.rpc import worker
+from crawler.api.rpc.access import AccessInterceptor
 from crawler.api.rpc.admission import AdmissionInterceptor
 from crawler.api.rpc.interceptors import CallInterceptor, ErrorInterceptor
 from crawler.api.rpc.places import Kinds
@@ -65,7 +67,7 @@ class RpcServer:
     """A gRPC server at one address. Its servicer makes it that of a master or of a worker.
 
     `address` is host:port or, for all interfaces, :port. Port 0 chooses a free one. A stopped
-    server may be started again. HTTP uses the same limiter.
+    server may be started again. HTTP uses the same limiter and the same doors.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class RpcServer:
         *,
         servicer: Servicer | CrawlsServicer | None = None,
         limiter: RateLimiter | None = None,
+        doors: Doors | None = None,
         max_calls: int = MAX_CALLS,
     ) -> None:
         self.port = 0
@@ -92,6 +95,7 @@ class RpcServer:
         self._interceptors = [
             self._calls,
             ErrorInterceptor(),
+            AccessInterceptor(doors or protected(self._clock)),
             AdmissionInterceptor(kinds, limiter or RateLimiter(settings, metrics)),
         ]
         self._server: grpc.Server | None = None

@@ -6,6 +6,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.rpc import codec, policy_codec
+from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Call, Service
 from crawler.proto import crawler_pb2 as pb
@@ -142,4 +143,4 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        return Call(left_s, is_forwarded(context.invocation_metadata()))
+        return Call(left_s, is_forwarded(context.invocation_metadata()), present_caller())

@@ -20,7 +20,7 @@ TOKEN = Token("0123456789ab", "deploy", Role.OPERATOR, b"hash", b"salt", 5, 9, {
 
 @pytest.fixture
 def tokens(store, clock, supervisor):
-    made = Tokens(store, KEYS, clock, lambda: None)
+    made = Tokens(store, KEYS, clock)
     made.mirror.start(supervisor)
     eventually(lambda: made.are_known)
     return made
@@ -51,7 +51,7 @@ def test_a_value_that_is_no_token_is_refused(change, told):
 def test_a_token_counts_at_once_where_it_was_made_and_elsewhere_when_the_watch_tells(
     store, clock, supervisor, leadership, tokens
 ):
-    elsewhere = Tokens(store, KEYS, clock, lambda: None)
+    elsewhere = Tokens(store, KEYS, clock)
     elsewhere.mirror.start(supervisor)
     tokens.add(leadership, TOKEN)
     assert tokens.get(TOKEN.id) == TOKEN
