@@ -114,7 +114,8 @@ class Cluster:
 
     def client(self, node=None):
         """A client to a node, once the cluster answers through it."""
-        client = Client((node or self.nodes[0]).address)
+        node = node or self.nodes[0]
+        client = Client(node.address, secret=node.secret)
         self.clients.append(client)
         eventually(lambda: answers(client), what="a leader is ready")
         return client

@@ -127,6 +127,10 @@ class Node:
         """The host:port at which others reach the gRPC server, after `start`."""
         return advertised(self._grpc_at, self._rpc.port)
 
+    def secret(self) -> str:
+        """Return the secret by which nodes know each other; empty until it has been read."""
+        return self._access.secret()
+
     @property
     def http_address(self) -> str:
         """The host:port at which others reach the HTTP server; empty if there is none."""

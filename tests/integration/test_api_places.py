@@ -16,7 +16,7 @@ from crawler.errors import Overloaded
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
-from tests.unit.api.fakes import CALL, Master, channel_to, running
+from tests.unit.api.fakes import CALL, SECRET, Master, channel_to, running
 from tests.unit.api.test_metrics import of_queue
 from tests.waiting import PATIENCE_S, eventually
 
@@ -43,7 +43,7 @@ def test_idle_watches_take_no_place_of_reports_checks_and_what_is_forwarded(lead
         assert answers.count("RESOURCE_EXHAUSTED") == 34, "one client has 16 streams"
         assert client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL) == ["x"]
         assert stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status
-        follower = Client(leader.address, forwards=True)
+        follower = Client(leader.address, forwards=True, token=lambda: SECRET)
         assert follower.nodes(CALL)
         follower.close()
         for watch in watches:

@@ -12,7 +12,7 @@ from grpc_interceptor import ServerInterceptor
 from crawler.api.doors import Approach, Doors
 from crawler.api.limiter import address_of
 from crawler.api.rpc.interceptors import Method
-from crawler.api.rpc.metadata import CALLER, caller_from
+from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_from
 from crawler.model.access import Caller, Need, Role
 
 _MASTER, _WORKER = "/CrawlerMaster/", "/CrawlerWorker/"
@@ -69,7 +69,8 @@ class AccessInterceptor(ServerInterceptor):
         """Call the method as its caller. Raises Unauthenticated, Forbidden, Overloaded and
         Unavailable."""
         metadata = {key: value for key, value in context.invocation_metadata() or ()}
-        caller = self._doors.admit(_approach(context, metadata), NEEDS.get(method_name, Need.NODES))
+        need = Need.NODES if FORWARDED in metadata else NEEDS.get(method_name, Need.NODES)
+        caller = self._doors.admit(_approach(context, metadata), need)
         if caller is not None and caller.role is Role.NODE and CALLER in metadata:
             caller = caller_from(metadata[CALLER])
         token = _present.set(caller)

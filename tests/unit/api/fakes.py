@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import grpc
 
+from crawler.api.doors import Doors, NoTokens
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
@@ -14,6 +15,7 @@ from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.service import Call, NodeLoad, Page, Service, Submission
+from crawler.clock import SystemClock
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.constraints import Effect, Taint
@@ -45,6 +47,7 @@ WORKER = Node(
 )
 MASTER = Node(id="go.micro.server.master-1", address="192.168.0.107:9091")
 CALL = Call(5.0)
+SECRET = "the secret of the nodes"
 STRATEGIES = ["least-load", "random"]
 PLUGINS = [
     PluginView("gpu", "built in", 1, False, 1e6, ["filter_nodes", "score_nodes"]),
@@ -205,7 +208,7 @@ class FakeElection:
     def __init__(self, backend=None, leader=None):
         self.backend = backend
         self.observed = leader
-        self.peers = Peers()
+        self.peers = Peers(token=lambda: SECRET)
 
     def leader(self):
         return self.observed
@@ -228,8 +231,14 @@ class Master:
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
+        self.doors = Doors(NoTokens(), lambda: SECRET, SystemClock())
         self.app = build_app(
-            self.service, self.health, self.metrics, self.settings, limiter=self.limiter
+            self.service,
+            self.health,
+            self.metrics,
+            self.settings,
+            limiter=self.limiter,
+            doors=self.doors,
         )
         self.servicer = Servicer(self.service, self.settings)
         self.server = RpcServer(
@@ -239,6 +248,7 @@ class Master:
             self.settings,
             servicer=self.servicer,
             limiter=self.limiter,
+            doors=self.doors,
             max_calls=max_calls,
         )
         self.web = self.app.test_client()
@@ -269,7 +279,7 @@ def running(*masters):
 @contextmanager
 def client_of(master, **more):
     """A client connected to a running master."""
-    client = Client(master.address, **more)
+    client = Client(master.address, **{"secret": lambda: SECRET, **more})
     try:
         yield client
     finally:

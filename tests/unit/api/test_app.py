@@ -365,7 +365,7 @@ def test_only_requests_that_failed_are_told_to_operators(web, caplog):
         lines = [record for record in caplog.records if record.getMessage() == "http"]
         return [(each.levelname, each.fields["path"], each.fields["status"]) for each in lines]
 
-    failed = ("INFO", f"{RESOURCE}/b", 404)
+    failed = ("INFO", f"{RESOURCE}/b", 403)
     assert told(logging.INFO) == [failed]
     assert caplog.records[-1].fields["peer"] == "192.168.0.9"
     added, got = ("DEBUG", RESOURCE, 200), ("DEBUG", f"{RESOURCE}/a", 200)

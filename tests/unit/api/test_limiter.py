@@ -11,7 +11,16 @@ from crawler.metrics import Metrics
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
-from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of, channel_to, client_of, running
+from tests.unit.api.fakes import (
+    CALL,
+    SECRET,
+    FakeBackend,
+    Master,
+    body_of,
+    channel_to,
+    client_of,
+    running,
+)
 from tests.waiting import PATIENCE_S, eventually
 
 RESOURCE = "/crawler/resource"
@@ -170,7 +179,7 @@ def test_a_refusal_of_another_kind_of_server_is_retryable_too(backend):
 
     backend.before = refuse
     with running(Master(backend)) as (master,):
-        client = Client(master.address)
+        client = Client(master.address, secret=lambda: SECRET)
         with pytest.raises(Overloaded):
             client.report("w-2", [Report("x", "1", 1, State.DONE)], CALL)
         client.close()
