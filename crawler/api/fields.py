@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crawler.api.service import NodeLoad, Page
+from crawler.model.access import NewToken, Token
 from crawler.model.constraints import NONE
 from crawler.model.policy import (
     Explanation,
@@ -113,6 +114,24 @@ def of_load(load: WorkerLoad) -> Fields:
 def of_leader(leader: Leader) -> Fields:
     """Return the fields of the present leader: a LeaderSpec."""
     return {"id": leader.id, "address": leader.address}
+
+
+def of_token(token: Token) -> Fields:
+    """Return the fields of a token without its text: a Token."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role.value,
+        "labels": dict(token.labels),
+        "creation_time": token.created_ns,
+        "expiration_time": token.expires_ns,
+        "text": None,
+    }
+
+
+def of_new_token(made: NewToken) -> Fields:
+    """Return the fields of a token that was just made: a Token."""
+    return {**of_token(made.token), "text": made.text}
 
 
 def of_scheduler(view: SchedulerView) -> Fields:

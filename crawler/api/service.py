@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crawler.errors import Unavailable
-from crawler.model.access import Caller
+from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
@@ -161,6 +161,18 @@ class Backend(Protocol):
 
     def uncordon(self, node: str, call: Call) -> NodeLoad:
         """Let a worker take tasks again. Raises NotFound if no such worker is known."""
+        ...
+
+    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
+        """Make a token. Nobody can read its text later."""
+        ...
+
+    def tokens(self, call: Call) -> Sequence[Token]:
+        """Return all tokens, the oldest first."""
+        ...
+
+    def revoke_token(self, id: str, call: Call) -> Token:
+        """End a token, and return it. Raises NotFound."""
         ...
 
     def report(

@@ -96,6 +96,9 @@ INDEX: Mapping[str, Source] = {
     ),
     "task": Source("cluster", quiet_grpc, "Show everything that is known of one task."),
     "tasks": Source("cluster", quiet_grpc, "List the tasks."),
+    "token": Source(
+        "token", quiet_grpc, "Make, list and revoke the tokens that let callers into a cluster."
+    ),
     "uncordon": Source("drain", quiet_grpc, "Let the worker NODE take tasks again."),
     "up": Source(
         "local",

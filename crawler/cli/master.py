@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,7 @@ from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
+from crawler.cli.token_file import token_of
 from crawler.errors import CrawlerError, NotFound, Retryable, shown
 from crawler.model.shards import is_like_shard
 
@@ -28,6 +30,9 @@ TELL_S = 5.0
 """After so many seconds a command says what it waits for."""
 
 CALL = Call(TIMEOUT_S)
+
+TOKEN = "crawler.token"
+"""The name under which a command keeps the token that it was given."""
 
 _UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
 """The beginnings of errors that say that a master is absent or silent."""
@@ -43,7 +48,7 @@ def _addresses(context: click.Context, parameter: click.Parameter, value: str) -
     return value
 
 
-MASTER: Callable[..., Any] = click.option(
+_MASTER: Callable[..., Any] = click.option(
     "--master",
     envvar="CRAWLER_MASTER",
     show_envvar=True,
@@ -52,6 +57,36 @@ MASTER: Callable[..., Any] = click.option(
     callback=_addresses,
     help="gRPC addresses of masters. If one cannot answer, the next is asked.",
 )
+
+_TOKEN: Callable[..., Any] = click.option(
+    "--token",
+    envvar="CRAWLER_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    expose_value=False,
+    callback=lambda context, parameter, value: context.meta.update({TOKEN: value or ""}),
+    help="What lets this command in. Else the one that `crawler up` keeps for the master.",
+)
+
+
+def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  it decorates
+    """Add the options with which a command reaches a cluster."""
+    found: Callable[..., Any] = _MASTER(_TOKEN(command))
+    return found
+
+
+def own_token() -> str:
+    """Return what lets this command in; empty if it has nothing."""
+    context = click.get_current_context(silent=True)
+    found: str = context.meta.get(TOKEN, "") if context is not None else ""
+    return found
+
+
+def _find_token(addresses: Iterable[str]) -> None:
+    """Use the token that is kept for these masters, if the command was given none."""
+    context = click.get_current_context(silent=True)
+    if context is not None and not own_token():
+        context.meta[TOKEN] = token_of(addresses)
 
 
 @contextlib.contextmanager
@@ -66,7 +101,9 @@ def connected(addresses: str, task: str = "") -> Iterator[Client]:
     client = None
     try:
         several = [address.strip() for address in addresses.split(",")]
-        client = AnyClient(several, _Telling) if len(several) > 1 else _Telling(several[0])
+        _find_token(several)
+        make = partial(_Telling, token=own_token)
+        client = AnyClient(several, make) if len(several) > 1 else make(several[0])
         yield client
     except Retryable as error:
         raise CrawlerError(_told(several, str(error))) from error

@@ -72,6 +72,24 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenWish:
+    """A token that somebody asks for."""
+
+    name: str
+    role: Role
+    labels: Mapping[str, str] = field(default_factory=dict)
+    expires_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that was just made, with the text that its holder gives."""
+
+    token: Token
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who makes a call."""
 

@@ -43,6 +43,7 @@ ALIASES = {
     "assignedNode": "assigned_node",
     "assignedTime": "assigned_time",
     "creationTime": "creation_time",
+    "expirationTime": "expiration_time",
     "failedOn": "failed_on",
     "killedProcesses": "killed_processes",
     "pageSize": "page_size",

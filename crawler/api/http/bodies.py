@@ -16,6 +16,7 @@ from crawler.api import fields
 from crawler.api.failures import Failure
 from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
+from crawler.model.access import NewToken, Token
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.proto import crawler_pb2 as pb
@@ -93,6 +94,21 @@ def scheduler(view: SchedulerView) -> dict[str, Any]:
 def explanation(found: Explanation) -> dict[str, Any]:
     """Return the explanation why a task is where it is, or why it waits."""
     return _body(pb.Explanation.DESCRIPTOR, fields.of_explanation(found))
+
+
+def new_token(made: NewToken) -> dict[str, Any]:
+    """Return a token that was just made, with its text."""
+    return _body(pb.Token.DESCRIPTOR, fields.of_new_token(made))
+
+
+def token(found: Token) -> dict[str, Any]:
+    """Return a token without its text."""
+    return _body(pb.Token.DESCRIPTOR, fields.of_token(found))
+
+
+def tokens(found: Sequence[Token]) -> dict[str, Any]:
+    """Return tokens without their texts."""
+    return {"tokens": [token(each) for each in found]}
 
 
 def leader(leader: Leader) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from crawler.api.http.access import CALLER
 from crawler.api.service import Call, Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
-from crawler.schemas import policy_schemas, task_schemas
+from crawler.schemas import policy_schemas, task_schemas, token_schemas
 from crawler.settings.sections import ApiSettings
 
 EXTENSION = "crawler"
@@ -167,6 +167,28 @@ def reset_scheduler() -> Response:
     """Return to the policy of the settings."""
     call = _call()
     return answer(bodies.scheduler(_service().backend(call).reset_scheduler(call)))
+
+
+@api.post("/token")
+def create_token() -> Response:
+    """Make a token. The answer alone has its text."""
+    call = _call()
+    wish = token_schemas.load_wish(_body(call))
+    return answer(bodies.new_token(_service().backend(call).create_token(wish, call)))
+
+
+@api.get("/token")
+def tokens() -> Response:
+    """Return all tokens, without their texts."""
+    call = _call()
+    return answer(bodies.tokens(_service().backend(call).tokens(call)))
+
+
+@api.delete("/token/<name>")
+def revoke_token(name: str) -> Response:
+    """End a token, given by its id."""
+    call = _call()
+    return answer(bodies.token(_service().backend(call).revoke_token(name, call)))
 
 
 @api.get("/leader")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,10 @@ class AnyClient(Client):
     unknown is not repeated.
     """
 
-    def __init__(self, addresses: Sequence[str], kind: type[Client] = Client) -> None:
-        """`kind` is the class of the client of each address."""
+    def __init__(
+        self, addresses: Sequence[str], kind: Callable[[str], Client] = Client
+    ) -> None:
+        """`kind` makes the client of each address."""
         super().__init__(",".join(addresses))
         self._clients = {address: kind(address) for address in addresses}
 

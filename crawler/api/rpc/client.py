@@ -16,7 +16,7 @@ import gevent
 import grpc
 from google.protobuf import empty_pb2
 
-from crawler.api.rpc import codec, policy_codec
+from crawler.api.rpc import codec, policy_codec, token_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
     ANSWERED,
@@ -29,6 +29,7 @@ from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
+from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
@@ -179,6 +180,20 @@ class Client:
     def uncordon(self, node: str, call: Call) -> NodeLoad:
         """Let a worker take tasks again."""
         return codec.node_from(self._ask("UncordonNode", pb.NodeRequest(node=node), call))
+
+    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
+        """Make a token."""
+        answer = self._ask("CreateToken", token_codec.wish_message(wish), call)
+        return NewToken(token_codec.token_from(answer), answer.text)
+
+    def tokens(self, call: Call) -> Sequence[Token]:
+        """Return all tokens, the oldest first."""
+        answer = self._read("ListTokens", empty_pb2.Empty(), call)
+        return [token_codec.token_from(each) for each in answer.tokens]
+
+    def revoke_token(self, id: str, call: Call) -> Token:
+        """End a token, and return it."""
+        return token_codec.token_from(self._ask("RevokeToken", pb.Token(id=id), call))
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -5,13 +5,13 @@ from __future__ import annotations
 import grpc
 from google.protobuf import empty_pb2
 
-from crawler.api.rpc import codec, policy_codec
+from crawler.api.rpc import codec, policy_codec, token_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Call, Service
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.schemas import policy_schemas, task_schemas
+from crawler.schemas import policy_schemas, task_schemas, token_schemas
 from crawler.settings.sections import ApiSettings
 
 _LONGEST_S = 86_400.0
@@ -123,6 +123,26 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Return to the policy of the settings."""
         call = self._call(context)
         return policy_codec.scheduler_message(self._service.backend(call).reset_scheduler(call))
+
+    def CreateToken(self, request: pb.Token, context: grpc.ServicerContext) -> pb.Token:
+        """Make a token. The answer alone has its text."""
+        call = self._call(context)
+        wish = token_schemas.load_wish(token_codec.wish_fields(request))
+        return token_codec.new_token_message(self._service.backend(call).create_token(wish, call))
+
+    def ListTokens(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListTokensResponse:
+        """Return all tokens, without their texts."""
+        call = self._call(context)
+        found = self._service.backend(call).tokens(call)
+        return pb.ListTokensResponse(tokens=map(token_codec.token_message, found))
+
+    def RevokeToken(self, request: pb.Token, context: grpc.ServicerContext) -> pb.Token:
+        """End a token, given by its id."""
+        call = self._call(context)
+        found = self._service.backend(call).revoke_token(request.id, call)
+        return token_codec.token_message(found)
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

@@ -13,6 +13,7 @@ from itertools import islice
 from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound, StoreRefused, shown
+from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
     MAX_PAGE,
@@ -39,6 +40,7 @@ from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.token_requests import TokenRequests
 from crawler.node.master.writer import TermWriter
 from crawler.scheduler.candidate import Candidate
 
@@ -61,6 +63,7 @@ class LeaderBackend:
         self._mirrors = ctx.mirrors
         self._writer = writer
         self._policy = PolicyRequests(ctx, writer)
+        self._tokens = TokenRequests(ctx.leadership, ctx.tokens, ctx.clock)
         self._alone = "" if ctx.shares_states else ALONE
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
@@ -142,6 +145,18 @@ class LeaderBackend:
     def uncordon(self, node: str, call: Call) -> NodeLoad:
         """Let a worker take tasks again."""
         return self._load_at(self._policy.uncordon(node), cordoned=False)
+
+    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
+        """Make a token."""
+        return self._tokens.create(wish)
+
+    def tokens(self, call: Call) -> Sequence[Token]:
+        """Return all tokens, the oldest first."""
+        return self._tokens.all()
+
+    def revoke_token(self, id: str, call: Call) -> Token:
+        """End a token, and return it. Raises NotFound."""
+        return self._tokens.revoke(id)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

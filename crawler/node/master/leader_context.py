@@ -9,6 +9,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
@@ -39,6 +40,7 @@ class LeaderContext:
     mirrors: Mirrors
     ledger: Ledger
     tombstones: Tombstones
+    tokens: Tokens
     election: Election
     framework: Framework
     clock: Clock

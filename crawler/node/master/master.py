@@ -20,6 +20,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
 from crawler.coordination.store import Store
+from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
 from crawler.logs import get_logger
@@ -53,13 +54,16 @@ class Master:
         settings: Settings,
         clock: Clock,
         peers: Peers | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        """`peers` replaces the gRPC clients of the leader, for tests."""
+        """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
+        mirrors them. Tests leave them out."""
         self._settings = settings
         self._clock = clock
         keys = Keys(settings.coordination)
         self._ledger = Ledger(store, keys)
         self._tombstones = Tombstones(store, keys)
+        self._tokens = tokens or Tokens(store, keys, clock)
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -254,6 +258,7 @@ class Master:
                 mirrors=self._mirrors,
                 ledger=self._ledger,
                 tombstones=self._tombstones,
+                tokens=self._tokens,
                 election=self._election,
                 framework=self._framework,
                 clock=self._clock,

@@ -9,6 +9,7 @@ from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete, Put
+from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.errors import Conflict, InvalidArgument, LeadershipLost
 from crawler.model.policy import Policy, PolicyChange
@@ -59,6 +60,7 @@ class Stage:
             mirrors=mirrors,
             ledger=Ledger(self.store, KEYS),
             tombstones=Tombstones(self.store, KEYS),
+            tokens=Tokens(self.store, KEYS, self.clock),
             election=Election(self.store, KEYS, self.clock),
             framework=Framework("least-load", plugins),
             clock=self.clock,

@@ -1,0 +1,133 @@
+"""Bounds a caller to the tasks that have the labels of its token.
+
+To such a caller other tasks do not exist, but for their names: a name is taken or free for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from crawler.api.service import UNTOLD, Backend, Call, NodeLoad, Page, Submission
+from crawler.errors import Forbidden, NotFound
+from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+
+
+class BoundedBackend:
+    """A backend as a bounded caller sees it. What concerns no task goes through: the role of the
+    caller decides there."""
+
+    def __init__(self, backend: Backend, caller: Caller) -> None:
+        self._backend = backend
+        self._caller = caller
+
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
+        """Add a task, if it is within the bounds."""
+        self._check(spec)
+        return self._backend.submit(spec, call, wait_for_spider)
+
+    def update(
+        self,
+        spec: Spec,
+        call: Call,
+        restart: bool | None = None,
+        wait_for_spider: bool = False,
+    ) -> Resource:
+        """Change a task, if it is within the bounds and stays there."""
+        self._own(spec.name, call)
+        self._check(spec)
+        return self._backend.update(spec, call, restart, wait_for_spider)
+
+    def again(self, name: str, call: Call) -> Resource:
+        """Begin a task anew."""
+        self._own(name, call)
+        return self._backend.again(name, call)
+
+    def delete(self, name: str, call: Call) -> None:
+        """Delete a task."""
+        self._own(name, call)
+        self._backend.delete(name, call)
+
+    def get(self, name: str, call: Call) -> Resource:
+        """Return one task."""
+        return self._own(name, call)
+
+    def list(self, query: Query, call: Call) -> Page:
+        """Return a page of the tasks within the bounds."""
+        bounds = {**query.labels, **self._caller.labels}
+        if bounds != {**self._caller.labels, **query.labels}:
+            return Page([], "", 0)  # it asks for what is beyond them
+        return self._backend.list(replace(query, labels=bounds), call)
+
+    def explain(self, name: str, call: Call) -> Explanation:
+        """Explain a task."""
+        self._own(name, call)
+        return self._backend.explain(name, call)
+
+    def nodes(self, call: Call) -> Sequence[NodeLoad]:
+        """Return the live nodes."""
+        return self._backend.nodes(call)
+
+    def scheduler(self, call: Call) -> SchedulerView:
+        """Return the policy and the plugins."""
+        return self._backend.scheduler(call)
+
+    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
+        """Refuse: it concerns the tasks of all."""
+        self._refuse()
+
+    def reset_scheduler(self, call: Call) -> SchedulerView:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def drain(self, node: str, call: Call) -> NodeLoad:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def uncordon(self, node: str, call: Call) -> NodeLoad:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def tokens(self, call: Call) -> Sequence[Token]:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def revoke_token(self, id: str, call: Call) -> Token:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def report(
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+    ) -> Sequence[str]:
+        """Refuse: no node is bounded."""
+        self._refuse()
+
+    def _own(self, name: str, call: Call) -> Resource:
+        found = self._backend.get(name, call)
+        if not self._caller.owns(found.spec.labels):
+            raise NotFound("no such task")
+        return found
+
+    def _check(self, spec: Spec) -> None:
+        if not self._caller.owns(spec.labels):
+            raise Forbidden(
+                f"labels: {self._caller.name} may only have tasks with {self._bounds}; give the "
+                "task these labels"
+            )
+
+    def _refuse(self) -> NoReturn:
+        raise Forbidden(
+            f"{self._caller.name} is bounded to tasks with {self._bounds}; this concerns others "
+            "too. Use a token without labels"
+        )
+
+    @property
+    def _bounds(self) -> str:
+        return ", ".join(f"{key}={value}" for key, value in sorted(self._caller.labels.items()))
