@@ -103,6 +103,21 @@ class CrawlerMasterStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                 _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/CrawlerMaster/CreateToken',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/CrawlerMaster/ListTokens',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/CrawlerMaster/RevokeToken',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -222,6 +237,28 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateToken(self, request, context):
+        """POST /crawler/token, body: name, role, labels, expiration_time. The answer alone has the text of
+        the token: nobody can read it later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """GET /crawler/token: every token, without its text.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """DELETE /crawler/token/{id}. The answer is the token that counts no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -303,6 +340,21 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ResetScheduler,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -668,6 +720,87 @@ class CrawlerMaster:
             '/CrawlerMaster/ResetScheduler',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/CreateToken',
+            crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListTokens',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RevokeToken',
+            crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Token.FromString,
             options,
             channel_credentials,
             insecure,
