@@ -69,7 +69,7 @@ _TOKEN: Callable[..., Any] = click.option(
 )
 
 
-def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  it decorates
+def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options with which a command reaches a cluster."""
     found: Callable[..., Any] = _MASTER(_TOKEN(command))
     return found

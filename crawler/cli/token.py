@@ -31,9 +31,7 @@ def token() -> None:
     multiple=True,
     help="Its holder sees and changes only tasks that have this label.",
 )
-def create(
-    master: str, role: str, name: str, expires: str | None, labels: tuple[str, ...]
-) -> None:
+def create(master: str, role: str, name: str, expires: str | None, labels: tuple[str, ...]) -> None:
     """Make a token, and print it. It is shown this once: the cluster keeps only a hash of it."""
     expires_ns = time.time_ns() + _seconds(expires) * 10**9 if expires else 0
     wish = TokenWish(name, Role(role), dict(map(_label, labels)), expires_ns)

@@ -228,9 +228,7 @@ class Node:
 
     def _build_master(self) -> None:
         peers = Peers(forwards=True, token=self._access.secret)
-        master = Master(
-            self._store, self._settings, self._clock, peers, self._access.tokens
-        )
+        master = Master(self._store, self._settings, self._clock, peers, self._access.tokens)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
         self.app = self._build_app(master.service)

@@ -21,9 +21,7 @@ class AnyClient(Client):
     unknown is not repeated.
     """
 
-    def __init__(
-        self, addresses: Sequence[str], kind: Callable[[str], Client] = Client
-    ) -> None:
+    def __init__(self, addresses: Sequence[str], kind: Callable[[str], Client] = Client) -> None:
         """`kind` makes the client of each address."""
         super().__init__(",".join(addresses))
         self._clients = {address: kind(address) for address in addresses}
