@@ -17,6 +17,7 @@ from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
 from crawler.coordination.store import Put, created_at
+from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership, Node, Resource
 from crawler.node.master.assignment import assigned
@@ -140,6 +141,7 @@ def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float,
         clock=clock,
         settings=SchedulerSettings(),
         refusals=Refusals(),
+        tokens=Tokens(ground.store, ground.keys, clock),
     )
     term = Term(context)
     cluster.start(ground.supervisor)

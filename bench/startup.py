@@ -20,8 +20,8 @@ from contextlib import closing  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from bench.table import Row, as_json, print_rows, write  # noqa: E402
+from crawler.api.backend import Call  # noqa: E402
 from crawler.api.rpc.client import Client  # noqa: E402
-from crawler.api.service import Call  # noqa: E402
 from crawler.local.cluster import LocalCluster  # noqa: E402
 from crawler.model.records import Spec  # noqa: E402
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from crawler.api.backend import Call
 from crawler.api.rpc import client
-from crawler.api.service import Call
 from crawler.model.records import Report, Resource, Spec
 
 

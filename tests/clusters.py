@@ -6,7 +6,7 @@ import dataclasses
 import http.client
 import json
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.coordination.codec import decode_stored
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.memory import MemoryStore

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from crawler.api.service import UNTOLD, Backend, Call, NodeLoad, Page, Submission
+from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
 from crawler.errors import Forbidden, NotFound
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView

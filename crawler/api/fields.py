@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crawler.api.service import NodeLoad, Page
+from crawler.api.backend import NodeLoad, Page
 from crawler.model.access import NewToken, Token
 from crawler.model.constraints import NONE
 from crawler.model.policy import (

@@ -7,180 +7,18 @@ what is left of its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
+from crawler.api.backend import Backend, Call
+from crawler.api.bounded import BoundedBackend
 from crawler.errors import Unavailable
-from crawler.model.access import Caller, NewToken, Token, TokenWish
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import Leader, Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.records import Leader
 from crawler.model.statistics import Statistics
 
 NO_LEADER = "nobody leads: no master has won the election yet; try again in 1 s"
 """What a master says while it sees no leader, to clients and to who asks whether it is ready."""
-
-UNTOLD = WorkerLoad()
-"""The load of a node that reports none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """How a request arrived."""
-
-    timeout_s: float
-    """The seconds until its deadline."""
-    forwarded: bool = False
-    """Whether another master forwarded it. Such a request is not forwarded again."""
-    caller: Caller | None = None
-    """Who makes it; None if this process does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of the resources, sorted by name."""
-
-    resources: Sequence[Resource]
-    next_token: str
-    """The token of the next page; empty on the last page."""
-    total: int
-    """How many resources match in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeLoad:
-    """A live node as the leader sees it."""
-
-    node: Node
-    role: str
-    """`worker` or `master`."""
-    unfinished: int = 0
-    """How many of its resources are neither done nor failed."""
-    resources: int = 0
-    """How many resources it owns in all."""
-    used: Mapping[str, float] = field(default_factory=dict)
-    """Quantity → how much of it its unfinished resources request."""
-    cordoned: bool = False
-    """Whether somebody cordoned it, so that it gets no more resources."""
-    load: WorkerLoad = UNTOLD
-    """The load that it reported last."""
-
-
-class Submission(NamedTuple):
-    """What became of a request to add a task."""
-
-    resource: Resource
-    new: bool
-    """Whether the request added it. Otherwise the same task existed, and nothing was started."""
-
-
-class Backend(Protocol):
-    """Handles requests as the leader.
-
-    Each method raises `Unavailable` if it cannot answer now, and `OutcomeUnknown` if a write was
-    sent and its result is unknown.
-    """
-
-    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
-        """Store a new resource and place it. Without a suitable worker it is stored as pending.
-
-        If the same specification exists, return its resource unchanged. Raises AlreadyExists if the
-        name has another specification, and InvalidArgument if it names a spider that no live worker
-        offers, unless the task may `wait_for_spider`.
-        """
-        ...
-
-    def update(
-        self,
-        spec: Spec,
-        call: Call,
-        restart: bool | None = None,
-        wait_for_spider: bool = False,
-    ) -> Resource:
-        """Change a resource's specification. Another spider or other parameters start another run,
-        except settings that change on a running crawl.
-
-        Raises NotFound, and InvalidArgument if the new spider is named and no live worker offers
-        it, unless the task may `wait_for_spider`. With `restart` False it raises WouldRestart
-        instead of ending a run.
-        """
-        ...
-
-    def again(self, name: str, call: Call) -> Resource:
-        """Begin a resource anew, whatever its state. Its new run does not go on where the one
-        before was, unless that failed because its state or its items could not be written. Raises
-        NotFound.
-
-        The counts of the answer are those of the crawl that is dropped, as far as they are known.
-        """
-        ...
-
-    def delete(self, name: str, call: Call) -> None:
-        """Delete a resource. Its worker stops the crawl. Raises NotFound."""
-        ...
-
-    def get(self, name: str, call: Call) -> Resource:
-        """Return one resource, with the latest counts that its worker reported. Raises NotFound."""
-        ...
-
-    def list(self, query: Query, call: Call) -> Page:
-        """Return a page of the resources that match. Raises InvalidArgument for a bad token."""
-        ...
-
-    def nodes(self, call: Call) -> Sequence[NodeLoad]:
-        """Return the live masters and workers."""
-        ...
-
-    def scheduler(self, call: Call) -> SchedulerView:
-        """Return the policy of the scheduler, with all strategies and plugins."""
-        ...
-
-    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
-        """Change the policy from the next pass on. No running task moves because of it.
-
-        Raises InvalidArgument if the leader lacks the strategy or a plugin.
-        """
-        ...
-
-    def reset_scheduler(self, call: Call) -> SchedulerView:
-        """Return to the policy of the leader's settings."""
-        ...
-
-    def explain(self, name: str, call: Call) -> Explanation:
-        """Explain, worker by worker, why a task is where it is or why it waits. Raises NotFound."""
-        ...
-
-    def drain(self, node: str, call: Call) -> NodeLoad:
-        """Cordon a worker, given by its id or name: its unfinished tasks move away, and no others
-        arrive.
-
-        Return its present load. A second call changes nothing. Raises NotFound.
-        """
-        ...
-
-    def uncordon(self, node: str, call: Call) -> NodeLoad:
-        """Let a worker take tasks again. Raises NotFound if no such worker is known."""
-        ...
-
-    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
-        """Make a token. Nobody can read its text later."""
-        ...
-
-    def tokens(self, call: Call) -> Sequence[Token]:
-        """Return all tokens, the oldest first."""
-        ...
-
-    def revoke_token(self, id: str, call: Call) -> Token:
-        """End a token, and return it. Raises NotFound."""
-        ...
-
-    def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
-    ) -> Sequence[str]:
-        """Accept a worker's reports and its load. Return the names of the refused runs, which are
-        no longer current."""
-        ...
 
 
 class Election(Protocol):
@@ -216,7 +54,8 @@ class Service:
         """Return the backend for a request. Raises Unavailable if this node must not forward it."""
         own = self._election.local_backend()
         if own is not None:
-            return own
+            caller = call.caller
+            return BoundedBackend(own, caller) if caller and caller.labels else own
         leader = self.leader()
         if call.forwarded:
             raise Unavailable("this master does not lead any more; try again in a second")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -41,6 +41,25 @@ DROP_MISSING = click.option(
     is_flag=True,
     help="Let the requests in the folder of --resume fail whose callbacks are gone.",
 )
+
+
+def labels_option(told: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option for labels, which may be there several times."""
+    return click.option(
+        "--label", "labels", metavar="KEY=VALUE", multiple=True, callback=_labels, help=told
+    )
+
+
+def _labels(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    found = {}
+    for text in value:
+        key, is_given, label = text.partition("=")
+        if not key or not is_given:
+            raise click.BadParameter(f"{text!r} is not allowed; allowed is KEY=VALUE")
+        found[key] = label
+    return found
 
 
 SCRAPYS = {

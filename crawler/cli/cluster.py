@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import click
 
+from crawler.api.backend import NodeLoad
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.worker import CrawlsClient
-from crawler.api.service import NodeLoad
-from crawler.cli.base import commands, show_table
+from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import CALL, MASTER, connected, own_token
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
@@ -80,10 +81,11 @@ def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
 @click.option(
     "--shards", is_flag=True, help="Show each shard of a task on several workers by itself."
 )
-def tasks(master: str, state: str | None, shards: bool) -> None:
+@labels_option("Show only tasks with this label.")
+def tasks(master: str, state: str | None, shards: bool, labels: dict[str, str]) -> None:
     """List the tasks."""
     with connected(master) as client:
-        found = all_tasks(client, State(state) if state else None, shards)
+        found = all_tasks(client, State(state) if state else None, shards, labels)
         rows = [_task_row(each, shards) for each in found]
     if not rows or sys.stderr.isatty():
         click.echo(f"{counted(len(rows), 'task')} at {client.asked}", err=True)
@@ -140,12 +142,17 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
     return node.id, load.role, node.address, *counts, tables.pairs(used), labels, taints, state
 
 
-def all_tasks(client: Client, state: State | None, shards: bool = False) -> Iterator[Resource]:
-    """Yield all tasks, or those in that state, sorted by name; on demand their shards too. Raises
-    CrawlerError."""
+def all_tasks(
+    client: Client,
+    state: State | None,
+    shards: bool = False,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Resource]:
+    """Yield all tasks, or those in that state and with those labels, sorted by name; on demand
+    their shards too. Raises CrawlerError."""
     token = ""
     while True:
-        page = client.list(Query(MAX_PAGE, token, state, shards), CALL)
+        page = client.list(Query(MAX_PAGE, token, state, shards, labels), CALL)
         yield from page.resources
         token = page.next_token
         if not token:

@@ -7,8 +7,8 @@ from itertools import chain, islice
 
 import click
 
+from crawler.api.backend import NodeLoad
 from crawler.api.rpc.client import Client
-from crawler.api.service import NodeLoad
 from crawler.cli.base import commands
 from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected

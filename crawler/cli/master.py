@@ -14,9 +14,9 @@ from typing import Any
 import click
 import gevent
 
+from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.token_file import token_of
 from crawler.errors import CrawlerError, NotFound, Retryable, shown

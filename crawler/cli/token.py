@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from crawler.cli.base import commands, show_table
+from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.access import GIVEN, Role, Token, TokenWish
 
@@ -24,17 +24,11 @@ def token() -> None:
 @click.option("--role", type=click.Choice([role.value for role in GIVEN]), required=True)
 @click.option("--name", default="", help="What people read about it, as `deploy`.")
 @click.option("--expires", metavar="TIME", help="From now, as 30d, 12h, 45m. Else never.")
-@click.option(
-    "--label",
-    "labels",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Its holder sees and changes only tasks that have this label.",
-)
-def create(master: str, role: str, name: str, expires: str | None, labels: tuple[str, ...]) -> None:
+@labels_option("Its holder sees and changes only tasks that have this label.")
+def create(master: str, role: str, name: str, expires: str | None, labels: dict[str, str]) -> None:
     """Make a token, and print it. It is shown this once: the cluster keeps only a hash of it."""
     expires_ns = time.time_ns() + _seconds(expires) * 10**9 if expires else 0
-    wish = TokenWish(name, Role(role), dict(map(_label, labels)), expires_ns)
+    wish = TokenWish(name, Role(role), labels, expires_ns)
     with connected(master) as client:
         made = client.create_token(wish, CALL)
     click.echo(made.text)
@@ -88,12 +82,3 @@ def _seconds(text: str) -> int:
             param_hint="--expires",
         )
     return int(number) * _UNITS_S[unit]
-
-
-def _label(text: str) -> tuple[str, str]:
-    key, is_given, value = text.partition("=")
-    if not key or not is_given:
-        raise click.BadParameter(
-            f"{text!r} is not allowed; allowed is KEY=VALUE", param_hint="--label"
-        )
-    return key, value

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crawler import demo
+from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
 from crawler.clock import Clock, SystemClock
 from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable

@@ -414,3 +414,9 @@ class Query:
     state: State | None = None
     shards: bool = False
     """Whether the shards of tasks are listed one by one. Otherwise they count with their task."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The labels that each of them has."""
+
+    def admits(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a resource with these labels is among them."""
+        return all(labels.get(key) == value for key, value in self.labels.items())

@@ -13,6 +13,7 @@ from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
 
+from crawler.api.bounded_crawls import LabelsOf, no_labels
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.http.server import HttpServer
@@ -104,6 +105,7 @@ class Node:
         self._role: NodeRole
         self._servicer: Servicer | CrawlsServicer
         self._crawls: Crawls | None = None
+        self._labels_of: LabelsOf = no_labels
         self.app: Flask
         """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
         metrics."""
@@ -246,7 +248,7 @@ class Node:
         states = sharing.states or States(folder, self._clock)
         crew = crew_of(settings, self._clock, sharing, states, self._guard)
         self._hub.task_of = crew.task_in_callback
-        self._role = Worker(
+        worker = self._role = Worker(
             self._store,
             settings,
             crew,
@@ -256,7 +258,8 @@ class Node:
             hub=self._hub,
         )
         self._crawls = crew.crawls
-        self._servicer = CrawlsServicer(crew.crawls)
+        self._labels_of = worker.labels_of
+        self._servicer = CrawlsServicer(crew.crawls, worker.labels_of)
         self.app = self._build_app(None)
 
     def _build_app(self, service: Service | None) -> Flask:
@@ -269,6 +272,7 @@ class Node:
             doors=self._access.doors,
             clock=self._clock,
             crawls=self._crawls,
+            labels_of=self._labels_of,
         )
 
     def _build_rpc(self, listen: Listen) -> RpcServer:

@@ -151,12 +151,13 @@ class QuerySchema(Request):
     page_token = Text(load_default="")
     state = Text(load_default="")
     shards = Truth(load_default=False)
+    labels = Labels(load_default=dict)
 
     @post_load
     def _record(self, data: dict[str, Any], **kwargs: Any) -> Query:
         size = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
         state = load_state(data["state"]) if data["state"] else None
-        return Query(size, data["page_token"], state, data["shards"])
+        return Query(size, data["page_token"], state, data["shards"], data["labels"])
 
 
 # Made once: a new schema copies all its fields, which takes longer than to read a task.
@@ -187,6 +188,14 @@ def load_update(given: Mapping[str, Any]) -> tuple[Spec, bool | None, bool]:
 def load_name(given: Mapping[str, Any]) -> str:
     """Read the name of a resource, which need not exist. Raises InvalidArgument."""
     return str(_KEY.read(given)["name"])
+
+
+def load_label(text: str) -> tuple[str, str]:
+    """Read a label as `team=a`. Raises InvalidArgument."""
+    key, is_given, value = text.partition("=")
+    if not key or not is_given:
+        raise InvalidArgument(f"label: {shown(text)} is not allowed; allowed is KEY=VALUE")
+    return key, value
 
 
 def load_query(given: Mapping[str, Any]) -> Query:

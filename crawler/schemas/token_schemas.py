@@ -30,13 +30,11 @@ class RoleName(fields.Field[Role]):
 class TokenSchema(Request):
     """A Token that asks for one. A client may also send back the other fields that it got."""
 
+    ignored = frozenset({"id", "creation_time", "text"})
     name = Text(most=MAX_TOKEN_NAME, load_default="")
     role = RoleName(required=True, error_messages=MISSING)
     labels = Labels(load_default=dict)
     expiration_time = Whole(0, LAST_NS, load_default=0)
-    id = fields.Raw()
-    creation_time = fields.Raw()
-    text = fields.Raw()
 
     @post_load
     def _record(self, data: dict[str, Any], **kwargs: Any) -> TokenWish:

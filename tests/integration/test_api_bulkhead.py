@@ -8,10 +8,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from crawler.api.backend import Call
 from crawler.api.rpc import bulkhead as gate_module
 from crawler.api.rpc import peers as peers_module
 from crawler.api.rpc.peers import Peers
-from crawler.api.service import Call
 from crawler.errors import CrawlerError, NotFound, OutcomeUnknown, Overloaded, Unavailable
 from crawler.metrics import Metrics
 from crawler.model.records import Spec

@@ -7,9 +7,9 @@ import pytest
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
+from crawler.api.backend import Call
 from crawler.api.rpc import client as client_module
 from crawler.api.rpc.peers import MAX_PEERS, Peers
-from crawler.api.service import Call
 from crawler.errors import AlreadyExists, CrawlerError, NotFound, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints, Neighbour
 from crawler.model.records import Query, Report, Spec, State, WorkerLoad

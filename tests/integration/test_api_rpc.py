@@ -7,8 +7,8 @@ import grpc
 import pytest
 from gevent.event import Event
 
+from crawler.api.backend import Call
 from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
-from crawler.api.service import Call
 from crawler.errors import (
     AlreadyExists,
     Conflict,

@@ -15,10 +15,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+from crawler.api.backend import Call
 from crawler.api.health import Health
 from crawler.api.rpc import server
 from crawler.api.rpc.server import RpcServer
-from crawler.api.service import Call
 from crawler.errors import (
     ConfigError,
     CrawlerError,

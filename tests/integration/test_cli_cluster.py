@@ -7,8 +7,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from crawler.api.backend import NodeLoad
 from crawler.api.rpc import any_client
-from crawler.api.service import NodeLoad
 from crawler.cli import cluster, drain, main
 from crawler.cli import master as master_of_command
 from crawler.cli.base import commands

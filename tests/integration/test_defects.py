@@ -5,7 +5,7 @@ import pytest
 import re2
 from gevent.event import Event
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.clock import SystemClock
 from crawler.coordination import ledger
 from crawler.errors import CrawlerError, InvalidArgument, StoreRefused, Unavailable

@@ -16,9 +16,9 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
+from crawler.api.backend import Call
 from crawler.api.failures import CODES
 from crawler.api.http.server import HEAD_S
-from crawler.api.service import Call
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.errors import Retryable
 from crawler.model.records import Spec

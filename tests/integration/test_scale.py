@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.clock import SystemClock
 from crawler.coordination.keys import WORKER
 from crawler.coordination.lease import Lease

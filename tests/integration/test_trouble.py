@@ -7,8 +7,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
 from crawler.coordination.store import Delete, Put
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.constraints import Constraints

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.coordination.mirror import Mirror
 from crawler.model.records import Resource
 from crawler.model.shards import shard_names, shard_spec

@@ -14,7 +14,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from crawler.api.service import UNTOLD, Backend, Call
+from crawler.api.backend import UNTOLD, Backend, Call
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.records import Query, Report, Resource, Spec, State, WorkerLoad
 from tests.model.engine import RunRecord

@@ -11,7 +11,7 @@ from unittest import mock
 import gevent
 from gevent import Greenlet
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Compare, Delete, Put, TxnResult

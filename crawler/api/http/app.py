@@ -16,6 +16,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_path_info
 
+from crawler.api.bounded_crawls import LabelsOf, no_labels
 from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
@@ -64,6 +65,7 @@ def build_app(
     doors: Doors | None = None,
     clock: Clock | None = None,
     crawls: Crawls | None = None,
+    labels_of: LabelsOf = no_labels,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
@@ -81,7 +83,7 @@ def build_app(
     if service is not None:
         app.register_blueprint(api)
     if crawls is not None:
-        app.register_blueprint(blueprint(crawls))
+        app.register_blueprint(blueprint(crawls, labels_of))
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
     _admit_requests(app, limiter, doors)

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 from google.protobuf.descriptor import FieldDescriptor
 
 from crawler.api import fields
+from crawler.api.backend import NodeLoad, Page, Submission
 from crawler.api.failures import Failure
-from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.access import NewToken, Token
 from crawler.model.policy import Explanation, SchedulerView

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import gevent
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
+from crawler.api.backend import Call
 from crawler.api.doors import Doors
 from crawler.api.http import bodies
 from crawler.api.http.access import approach
 from crawler.api.limiter import RateLimiter
-from crawler.api.service import Call, Service
+from crawler.api.service import Service
 from crawler.model.access import Need
 from crawler.schemas import task_schemas
 from crawler.settings.sections import ApiSettings

@@ -14,10 +14,11 @@ import gevent
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
+from crawler.api.backend import Call
 from crawler.api.health import Health
 from crawler.api.http import bodies
 from crawler.api.http.access import CALLER
-from crawler.api.service import Call, Service
+from crawler.api.service import Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.schemas import policy_schemas, task_schemas, token_schemas
@@ -75,8 +76,18 @@ def delete_by_body() -> Response:
 def list_() -> Response:
     """Return a page of the tasks."""
     call = _call()
-    query = task_schemas.load_query(request.args.to_dict())
+    query = task_schemas.load_query(_query())
     return answer(bodies.page(_service().backend(call).list(query, call)))
+
+
+def _query() -> dict[str, Any]:
+    """Return what the query asks for. `label` may be there several times."""
+    given: dict[str, Any] = request.args.to_dict()
+    pairs = request.args.getlist("label")
+    if pairs and "labels" not in given:
+        del given["label"]
+        given["labels"] = dict(map(task_schemas.load_label, pairs))
+    return given
 
 
 @api.get("/resource/<name>")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
 from crawler.errors import OutcomeUnknown, Overloaded, Retryable, Unavailable
 
 PASSING_S = 5.0

@@ -16,6 +16,7 @@ import gevent
 import grpc
 from google.protobuf import empty_pb2
 
+from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.api.rpc import codec, policy_codec, token_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
@@ -26,7 +27,6 @@ from crawler.api.rpc.metadata import (
     caller_text,
 )
 from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
-from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, Token, TokenWish

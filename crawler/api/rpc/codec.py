@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from crawler.api import fields
-from crawler.api.service import NodeLoad, Page, Submission
+from crawler.api.backend import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.constraints import NONE, Constraints, Taint
 from crawler.model.records import (
@@ -132,7 +132,11 @@ def query_message(query: Query) -> pb.ListResourcesRequest:
     """Return the request for a list of resources."""
     state = query.state.value if query.state else ""
     return pb.ListResourcesRequest(
-        page_size=query.page_size, page_token=query.page_token, state=state, shards=query.shards
+        page_size=query.page_size,
+        page_token=query.page_token,
+        state=state,
+        shards=query.shards,
+        labels=dict(query.labels),
     )
 
 
@@ -143,6 +147,7 @@ def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
         "page_token": message.page_token,
         "state": message.state,
         "shards": message.shards,
+        "labels": dict(message.labels),
     }
 
 

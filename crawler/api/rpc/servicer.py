@@ -5,10 +5,11 @@ from __future__ import annotations
 import grpc
 from google.protobuf import empty_pb2
 
+from crawler.api.backend import Call
 from crawler.api.rpc import codec, policy_codec, token_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
-from crawler.api.service import Call, Service
+from crawler.api.service import Service
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import policy_schemas, task_schemas, token_schemas

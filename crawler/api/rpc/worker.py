@@ -13,8 +13,11 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 
+from crawler.api.backend import Call
+from crawler.api.bounded_crawls import LabelsOf, crawls_for, no_labels
+from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call, Crawls
+from crawler.api.service import Crawls
 from crawler.model.processes import ProcessLoad
 from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
@@ -26,8 +29,15 @@ SERVICE_NAME = "CrawlerWorker"
 class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
     """The service of a worker."""
 
-    def __init__(self, crawls: Crawls) -> None:
-        self._crawls = crawls
+    def __init__(self, crawls: Crawls, labels_of: LabelsOf = no_labels) -> None:
+        """`labels_of` says whose tasks are whose, for callers that are bounded by labels."""
+        self._all = crawls
+        self._labels_of = labels_of
+
+    @property
+    def _crawls(self) -> Crawls:
+        """The crawls that the present caller may see."""
+        return crawls_for(present_caller(), self._all, self._labels_of)
 
     def GetStatistics(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from crawler.api.service import UNTOLD, Call, NodeLoad, Page, Submission
+from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.access import NewToken, Token, TokenWish
@@ -111,7 +111,7 @@ class LeaderBackend:
         found = list(islice(self._matching(query), size + 1))
         counted = self.live.of_run if query.shards else self.live.of_task
         page = [counted(each) for each in found[:size]]
-        total = self._mirrors.count(query.state, query.shards)
+        total = self._count(query)
         return Page(page, page[-1].name if len(found) > size else "", total)
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
@@ -229,8 +229,14 @@ class LeaderBackend:
             resource = self._mirrors.resource(name)
             if resource is None or (resource.spec.shard and not query.shards):
                 continue
-            if query.state in (None, resource.state):
+            if query.state in (None, resource.state) and query.admits(resource.spec.labels):
                 yield resource
+
+    def _count(self, query: Query) -> int:
+        """Return how many resources match in all."""
+        if not query.labels:
+            return self._mirrors.count(query.state, query.shards)
+        return sum(1 for _ in self._matching(replace(query, page_token="")))
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """Return a worker with the new cordon; a worker that is not registered has no load."""

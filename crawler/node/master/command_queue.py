@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gevent.event import Event
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.clock import Clock
 from crawler.coordination.ledger import Outcome
 from crawler.errors import (

@@ -12,8 +12,9 @@ from functools import partial
 
 from gevent import Greenlet
 
+from crawler.api.backend import Backend
 from crawler.api.rpc.peers import Peers
-from crawler.api.service import NO_LEADER, Backend, Service
+from crawler.api.service import NO_LEADER, Service
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from gevent.event import Event
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.clock import Backoff, give_turn
 from crawler.coordination.ledger import Outcome, Unwritable
 from crawler.coordination.snowflake import IdGenerator

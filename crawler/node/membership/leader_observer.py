@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from crawler.api.backend import Backend
 from crawler.api.rpc.peers import Peers
-from crawler.api.service import Backend
 from crawler.coordination.election import Election, parse_leader
 from crawler.logs import get_logger
 from crawler.metrics import Metrics

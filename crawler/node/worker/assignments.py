@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from crawler.clock import Clock
 from crawler.coordination.codec import decode_stored
@@ -43,6 +43,11 @@ class Assignments:
     def unfinished(self) -> Iterator[Resource]:
         """Yield those that should run."""
         return (each for each in self._owned.values.values() if not each.state.finished)
+
+    def labels_of(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a task, or of a shard, that is here; None of another one."""
+        found = self._owned.values.get(self._keys.resource(name))
+        return None if found is None else found.spec.labels
 
     def fate(self, run: Run) -> Fate:
         """Return what becomes of a run that stops. It must not have outlived its lease: nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from crawler.api.service import UNTOLD
+from crawler.api.backend import UNTOLD
 from crawler.clock import Clock
 from crawler.model.records import WorkerLoad
 from crawler.node.crew.crew_load import CrewLoad

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gevent.event import Event
 
-from crawler.api.service import Call
+from crawler.api.backend import Call
 from crawler.clock import Clock
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger

@@ -7,7 +7,7 @@ reports go to the leader.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gevent
 from gevent.event import Event
@@ -190,6 +190,10 @@ class Worker:
         """Export how many tasks run here, and what their crawls have done."""
         self._observer.measure(metrics)
         measure_worker(metrics, self._crew, self._runs, self._states, self._epochs)
+
+    def labels_of(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a task, or of a shard, that is here; None of another one."""
+        return None if self._assignments is None else self._assignments.labels_of(name)
 
     def _desired(self) -> dict[str, Resource]:
         assignments = self._assignments

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import grpc
 
+from crawler.api.backend import Call, NodeLoad, Page, Submission
 from crawler.api.doors import Doors, NoTokens
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
@@ -14,7 +15,7 @@ from crawler.api.limiter import RateLimiter
 from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
-from crawler.api.service import Call, NodeLoad, Page, Service, Submission
+from crawler.api.service import Service
 from crawler.clock import SystemClock
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics

@@ -8,9 +8,9 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.api.backend import NodeLoad, Page, Submission
 from crawler.api.http import bodies
 from crawler.api.rpc import codec
-from crawler.api.service import NodeLoad, Page, Submission
 from crawler.errors import InvalidArgument
 from crawler.model.records import (
     Blame,

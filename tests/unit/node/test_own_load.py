@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from crawler.api.service import UNTOLD
+from crawler.api.backend import UNTOLD
 from crawler.clock import ManualClock
 from crawler.model.records import WorkerLoad
 from crawler.node.crew.crew_load import NoLoad, ProcessesLoad

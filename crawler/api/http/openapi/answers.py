@@ -49,7 +49,13 @@ _TYPES: Mapping[Any, Schema] = {
 def schemas() -> dict[str, Schema]:
     """Return the schemas of answers, and of what is in them, by name."""
     text, truth = {"type": "string"}, {"type": "boolean"}
-    messages = (pb.ListResourcesResponse, pb.ListNodesResponse, pb.Explanation, pb.Scheduler)
+    messages = (
+        pb.ListResourcesResponse,
+        pb.ListNodesResponse,
+        pb.Explanation,
+        pb.Scheduler,
+        pb.ListTokensResponse,
+    )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
         "Placement": record(

@@ -36,6 +36,7 @@ _TIMEOUT = {
     "description": "How long the client waits: 1 to 8 digits and a unit (H, M, S, m, u, n).",
     "schema": {"type": "string", "pattern": "^0*[1-9][0-9]*[HMSmun]$", "maxLength": 9},
 }
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "An admin makes them: see /token."}
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "In how many seconds the same request may succeed.",
@@ -66,6 +67,7 @@ def _build(app: Flask) -> Schema:
     asked = requests.bodies(converter)
     for name, schema in {**asked, **answers.schemas()}.items():
         spec.components.schema(name, schema)
+    spec.components.security_scheme("token", _TOKEN)
     for status in ERRORS:
         spec.components.response(_named(status), _error(status))
     query = requests.query(converter)
@@ -85,6 +87,8 @@ def _add(spec: APISpec, app: Flask, rule: Rule, query: list[Schema]) -> None:
         "parameters": list(_parameters(made, rule, query)),
         "responses": dict(_responses(made)),
     }
+    if made.is_guarded:  # nothing is needed as long as the cluster has no token
+        operation["security"] = [{"token": []}, {}]
     if made.body:  # an empty body is an empty object
         needed = bool(spec.components.schemas[made.body]["required"])
         content = {"application/json": {"schema": ref(made.body)}}
@@ -141,6 +145,7 @@ def _pruned(document: Schema) -> Schema:
         kind: {name: each for name, each in found.items() if f"#/components/{kind}/{name}" in used}
         for kind, found in document["components"].items()
     }
+    parts["securitySchemes"] = document["components"]["securitySchemes"]
     return {**document, "components": parts}
 
 

@@ -12,6 +12,9 @@ from crawler.api.http.openapi.answers import Schema, ref
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
+    401: "The cluster has tokens, and this request has none that is valid here.",
+    403: "Whoever makes the request may not do this, or the cluster has no token yet and takes "
+    "requests of its own machine only.",
     404: "Nothing has this name.",
     408: "The body did not arrive in time.",
     409: "Another task has this name, or others kept changing the same thing meanwhile.",
@@ -26,9 +29,9 @@ ERRORS = {
 
 _ALWAYS = frozenset({400, 500, 501})
 """Each path gives these: the server refuses a request that it cannot read, whatever its path."""
-_LIMITED = _ALWAYS | {429}
-"""A path beyond those about the node itself has a limited rate."""
-_READS = _LIMITED | {503, 504}
+_GUARDED = _ALWAYS | {401, 403, 429, 503}
+"""A path asks who makes the request. 429: the rate is limited, or too many tokens were wrong."""
+_READS = _GUARDED | {504}
 """The leader is asked."""
 _WRITES = _READS | {409}
 _BODY = frozenset({408, 413})
@@ -56,6 +59,11 @@ class Operation:
     """The media types of its answer."""
     others: Mapping[int, Schema] = field(default_factory=dict)
     """Further answers that are no errors of the common form."""
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether it asks who makes the request."""
+        return 401 in self.errors
 
     @property
     def has_deadline(self) -> bool:
@@ -93,15 +101,18 @@ OPERATIONS: Mapping[str, Operation] = {
         "PolicyChange",
     ),
     "crawler.reset_scheduler": Operation("resetScheduler", ref("Scheduler"), _WRITES),
-    "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_LIMITED | {503}),
+    "crawler.create_token": Operation("createToken", ref("Token"), _WRITES | _BODY, "TokenWish"),
+    "crawler.tokens": Operation("listTokens", ref("ListTokensResponse"), _READS),
+    "crawler.revoke_token": Operation("revokeToken", ref("Token"), _WRITES | _NAMED),
+    "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
     "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),
     "node.metrics": Operation(
-        "metrics", _TEXT, types=("text/plain", "application/openmetrics-text")
+        "metrics", _TEXT, _GUARDED, types=("text/plain", "application/openmetrics-text")
     ),
-    "node.openapi": Operation("openapi", {"type": "object"}),
-    "crawls.processes": Operation("listProcesses", ref("Processes"), errors=_LIMITED),
-    "crawls.list_": Operation("listStatistics", ref("Crawls"), errors=_LIMITED),
-    "crawls.get": Operation("getStatistics", ref("Statistics"), errors=_LIMITED | _NAMED | {503}),
+    "node.openapi": Operation("openapi", {"type": "object"}, _GUARDED),
+    "crawls.processes": Operation("listProcesses", ref("Processes"), errors=_GUARDED),
+    "crawls.list_": Operation("listStatistics", ref("Crawls"), errors=_GUARDED),
+    "crawls.get": Operation("getStatistics", ref("Statistics"), errors=_GUARDED | _NAMED),
 }
 """The name of a route's function, with its blueprint → what it takes and answers."""

@@ -17,6 +17,7 @@ from marshmallow import fields
 from crawler.api.http.openapi.answers import Schema, ref
 from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
+from crawler.model.access import GIVEN
 from crawler.model.records import State
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
@@ -33,6 +34,7 @@ from crawler.schemas.task_fields import (
     Whole,
 )
 from crawler.schemas.task_schemas import ALIASES, KeySchema, QuerySchema, Request, SpecSchema
+from crawler.schemas.token_schemas import RoleName, TokenSchema
 
 _TRUTH: Schema = {"type": "boolean"}
 _WAITS = {"waitForSpider": _TRUTH, "wait_for_spider": _TRUTH}
@@ -61,6 +63,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "TaskAddition": closed({**task, **_WAITS}, "name"),
         "TaskUpdate": closed(update),
         "TaskName": closed(_properties(converter, KeySchema), "name"),
+        "TokenWish": closed(_properties(converter, TokenSchema), "role"),
         "PolicyChange": closed(_properties(converter, PolicySchema)),
     }
 
@@ -71,8 +74,10 @@ def query(converter: OpenAPIConverter) -> list[Schema]:
     size = {**known["pageSize"], "type": "integer"}
     del size["pattern"]
     known |= {"pageSize": size, "state": {"type": "string", "enum": _STATES}, "shards": _TRUTH}
-    names = [name for name in known if name not in ALIASES.values()]
-    return [{"name": name, "in": "query", "schema": known[name]} for name in names]
+    names = [name for name in known if name not in (*ALIASES.values(), "labels")]
+    found = [{"name": name, "in": "query", "schema": known[name]} for name in names]
+    label = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=[^=]*$"}}
+    return [*found, {"name": "label", "in": "query", "schema": label, "explode": True}]
 
 
 def _properties(converter: OpenAPIConverter, kind: type[Request]) -> dict[str, Schema]:
@@ -135,6 +140,11 @@ def _(field: Parameters) -> Schema:
 @_schema_of.register
 def _(field: Labels) -> Schema:
     return {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+@_schema_of.register
+def _(field: RoleName) -> Schema:
+    return {"type": "string", "enum": [role.value for role in GIVEN]}
 
 
 @_schema_of.register
