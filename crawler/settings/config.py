@@ -305,7 +305,10 @@ class _Loader:
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """Check that no kind of key is inside another. Only the election may be below the tasks."""
-        kinds = ("resources", "election", "registry", "tombstones", "snowflake", "scheduler")
+        kinds = (
+            *("resources", "election", "registry", "tombstones", "snowflake", "scheduler"),
+            "access",
+        )
         paths = {key: getattr(names, key) for key in kinds}
         for (key, path), (other, above) in itertools.permutations(paths.items(), 2):
             is_usual = (key, path) == ("election", f"{names.resources}/election")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from crawler.schemas.constraint_json import QUANTITIES
@@ -59,6 +60,14 @@ def _is_redis_url_or_empty(text: str) -> bool:
     return not text or redis_url.is_redis_url(text)
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def without_login(url: str) -> str:
     """A URL without its user and its password."""
     before, at, after = url.rpartition("@")
@@ -80,6 +89,10 @@ TAINT = Form(
 NETWORK = Form(
     r"all|[0-9A-Fa-f.:]+(/[0-9]{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
 )
+CALLERS = Form(
+    r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8", _is_network
+)
+"""Addresses of callers. The bits beyond its length are 0: another network was meant."""
 PROXY = Form(
     r"(?i:https?|socks4a?|socks5h?)://[^\s\x00-\x1f\x7f/]+/?",
     "http://host:port, https://, socks4://, socks4a://, socks5:// or socks5h://",

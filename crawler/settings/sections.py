@@ -183,7 +183,7 @@ class ApiSettings:
     trusted: Sequence[str] = setting(
         [],
         "Networks whose callers need no token and may do everything, as 10.0.0.0/8.",
-        form=forms.NETWORK,
+        form=forms.CALLERS,
     )
 
 

@@ -68,6 +68,8 @@ SAMPLES = {
     "coordination.snowflake": ("/ids", "/ids"),
     "coordination.scheduler": ("/steering", "/steering"),
     "coordination.tombstones": ("/dead", "/dead"),
+    "coordination.access": ("/doors", "/doors"),
+    "api.trusted": ("10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]),
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
     "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),
     "scheduler.weights": ("gpu=2,real_load=0.5", {"gpu": 2.0, "real_load": 0.5}),

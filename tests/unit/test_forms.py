@@ -15,6 +15,7 @@ FITS = {
     "NAME": ["", "shop-1", "x" * 64],
     "QUANTITY": ["cpu", "nvidia.com/gpu"],
     "TAINT": ["spot=yes:NoSchedule", "old:PreferNoSchedule", "ref=1:NoSchedule"],
+    "CALLERS": ["10.0.0.0/8", "fd00::/8", "::1", "127.0.0.1"],
     "NETWORK": ["all", "10.0.0.0/8", "fd00::/8", "::1", "fd00::123456"],
     "PROXY": [
         "http://host:3128",
@@ -40,6 +41,7 @@ FITS_NOT = {
     "NAME": ["a/b", "x" * 65],
     "QUANTITY": ["", "a b", "-x"],
     "TAINT": ["", "spot", "a:No", "=b:NoSchedule"],
+    "CALLERS": ["", "all", "host", "10.0.0.1/8", "10.0.0.0/33", "fd00::123456"],
     "NETWORK": ["", "host", "10.0.0.0/", "10.0.0.0/1234"],
     "PROXY": ["", "host:1", "ftp://host:1", "http://", "http://host:99999", "http://host:1/a"],
     "HEADER_NAME": ["", "X Ref", "X:"],

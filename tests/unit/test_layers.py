@@ -26,9 +26,15 @@ LAYERS = {
         {"crawl"},
         {"engine"},
     ],
-    "api": [{"service", "failures", "health", "limiter"}, {"fields"}, {"http", "rpc"}],
+    "api": [
+        {"backend", "failures", "health", "limiter", "doors"},
+        {"bounded", "fields"},
+        {"service"},
+        {"bounded_crawls"},
+        {"http", "rpc"},
+    ],
     "node": [
-        {"guard"},
+        {"guard", "access"},
         {"membership", "run"},
         {"crew"},
         {"master", "worker", "measures", "role"},
@@ -120,7 +126,7 @@ CLI = (
         "options",
         "pages",
     ),
-    *("resuming", "runspider", "scheduler", "spiders", "stats", "update"),
+    *("resuming", "runspider", "scheduler", "spiders", "stats", "token", "update"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

@@ -136,7 +136,9 @@ def test_what_another_master_means_and_we_do_not_know_is_an_error():
         codec.resource_from(message)
 
 
-@pytest.mark.parametrize("query", [Query(), Query(7, "token", State.DONE, shards=True)])
+@pytest.mark.parametrize(
+    "query", [Query(), Query(7, "token", State.DONE, shards=True, labels={"team": "a"})]
+)
 def test_queries(query):
     message = codec.query_message(query)
     state = query.state.value if query.state else ""
@@ -145,6 +147,7 @@ def test_queries(query):
         "page_token": query.page_token,
         "state": state,
         "shards": query.shards,
+        "labels": query.labels,
     }
 
 
