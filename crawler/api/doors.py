@@ -28,6 +28,10 @@ FAILURES_A_MINUTE = 60
 MOST_ADDRESSES = 10_000
 """Of how many addresses wrong tokens are counted."""
 
+WHO_NEEDS_NONE = Role.NODE
+"""The role of callers that need no token: they may do everything. A master or a worker of another
+program is among them."""
+
 NO_TOKEN = (
     "protected mode: this cluster has no token yet, so its nodes answer callers of their own "
     "machine only. On a machine of the cluster run: crawler token create --role admin. Or set "
@@ -122,15 +126,15 @@ class Doors:
         if approach.authorization:
             return self._holder(approach)
         if self._is_open:
-            return Caller("anybody", Role.ADMIN)
+            return Caller("anybody", WHO_NEEDS_NONE)
         if self._is_trusted(approach):
-            return Caller(f"trusted {approach.address}", Role.ADMIN)
+            return Caller(f"trusted {approach.address}", WHO_NEEDS_NONE)
         if not self._tokens.are_known:
             raise Unavailable("this node has not read the tokens of its cluster yet")
         if len(self._tokens):
             raise Unauthenticated(NEEDS_TOKEN)
         if _is_local(approach):
-            return Caller("loopback", Role.ADMIN)
+            return Caller("loopback", WHO_NEEDS_NONE)
         raise Forbidden(NO_TOKEN)
 
     def _holder(self, approach: Approach) -> Caller:

@@ -17,8 +17,10 @@ from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.service import Service
 from crawler.clock import SystemClock
+from crawler.coordination.token_secret import hash_of, new_parts, new_salt
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
+from crawler.model.access import NewToken, Role, Token
 from crawler.model.constraints import Effect, Taint
 from crawler.model.policy import (
     LAST,
@@ -56,6 +58,18 @@ PLUGINS = [
 ]
 
 
+class Known(dict):
+    """The tokens of a cluster, in memory."""
+
+    are_known = True
+
+    def make(self, role=Role.ADMIN, **more):
+        """Store a new token. Returns its text."""
+        parts, salt = new_parts(), new_salt()
+        self[parts.id] = Token(parts.id, "t", role, hash_of(parts.secret, salt), salt, **more)
+        return parts.text
+
+
 class FakeBackend:
     """Answers like a leader: every task goes to one worker, or to none while there is none."""
 
@@ -67,6 +81,8 @@ class FakeBackend:
         self.waits, self.restarts = [], []
         """What the requests said about spiders that nobody offers, and about restarts."""
         self.loads = []
+        self.known = Known()
+        """The tokens."""
         self.policy = Policy("least-load", frozenset({"gpu"}), {"spread": 2.5})
         self.switched = False
         self.before = lambda: None
@@ -122,7 +138,11 @@ class FakeBackend:
         self._enter(call)
         if query.page_token.removesuffix("~") not in {"", *self.resources}:
             raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
-        found = [r for _, r in sorted(self.resources.items()) if query.state in (None, r.state)]
+        found = [
+            r
+            for _, r in sorted(self.resources.items())
+            if query.state in (None, r.state) and query.admits(r.spec.labels)
+        ]
         rest = [r for r in found if r.name > query.page_token]
         page = rest[: query.page_size]
         return Page(page, page[-1].name if len(page) < len(rest) else "", len(found))
@@ -179,6 +199,21 @@ class FakeBackend:
         self._enter(call)
         return self._cordon(node, False)
 
+    def create_token(self, wish, call):
+        self._enter(call)
+        text = self.known.make(wish.role, labels=wish.labels, expires_ns=wish.expires_ns)
+        return NewToken(self.known[text.split("_")[1]], text)
+
+    def tokens(self, call):
+        self._enter(call)
+        return list(self.known.values())
+
+    def revoke_token(self, id, call):
+        self._enter(call)
+        if id not in self.known:
+            raise NotFound(f"no token {id!r}")
+        return self.known.pop(id)
+
     def _cordon(self, node, cordoned):
         if node not in (WORKER.id, "2"):
             raise NotFound(f"no worker {node!r} is registered")
@@ -225,14 +260,14 @@ class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
 
-    def __init__(self, backend=None, settings=None, max_calls=256):
+    def __init__(self, backend=None, settings=None, max_calls=256, tokens=None):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
         self.service = Service(self.election)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
-        self.doors = Doors(NoTokens(), lambda: SECRET, SystemClock())
+        self.doors = Doors(NoTokens() if tokens is None else tokens, lambda: SECRET, SystemClock())
         self.app = build_app(
             self.service,
             self.health,
