@@ -1,0 +1,159 @@
+"""A caller that is bounded by labels sees and changes only tasks that have them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from crawler.api.backend import Call
+from crawler.api.bounded_crawls import BoundedCrawls, crawls_for
+from crawler.errors import NotFound, Rejected
+from crawler.model.access import Caller, Role
+from crawler.model.records import Query, Spec
+from crawler.settings.sections import ApiSettings
+from tests.unit.api.fakes import CALL, FakeBackend, Known, Master, client_of, running
+from tests.unit.api.test_worker_statistics import FakeCrawls
+
+
+class SeveralCrawls(FakeCrawls):
+    """A worker with the crawls of several tasks."""
+
+    def all(self):
+        [found] = super().all()
+        return [found, replace(found, task="theirs"), replace(found, task="nobodys")]
+
+
+A, B = {"team": "a"}, {"team": "b"}
+SETTINGS = ApiSettings(rate=0)
+TASKS = "/crawler/resource"
+
+
+@pytest.fixture
+def tokens():
+    return Known()
+
+
+@pytest.fixture
+def backend():
+    backend = FakeBackend()
+    for name, labels in (("mine", {**A, "zone": "x"}), ("theirs", B), ("nobodys", {})):
+        backend.add(Spec(name, labels=labels), CALL)
+    return backend
+
+
+@pytest.fixture
+def ask(backend, tokens):
+    """Ask as an operator of team a. Returns status and body."""
+    web = Master(backend, SETTINGS, tokens=tokens).web
+    headers = {"Authorization": f"Bearer {tokens.make(Role.OPERATOR, labels=A)}"}
+
+    def ask(method, path, **body):
+        found = web.open(path, method=method, json=body or None, headers=headers)
+        return found.status_code, json.loads(found.data)
+
+    return ask
+
+
+def test_it_reads_its_own_tasks_and_others_do_not_exist(ask):
+    assert ask("GET", f"{TASKS}/mine")[0] == 200
+    assert ask("GET", f"{TASKS}/mine/explain")[0] == 200
+    absent = ask("GET", f"{TASKS}/nothing")
+    for path in ("theirs", "nobodys", "nothing/explain", "theirs/explain"):
+        status, body = ask("GET", f"{TASKS}/{path}")
+        assert (status, body) == absent == (404, body), "no answer tells whether it is there"
+
+
+def test_a_list_has_its_own_tasks_alone_whatever_it_asks_for(ask):
+    for query in ("", "?label=team%3Da", "?shards=true", "?pageSize=1", "?label=zone%3Dx"):
+        status, body = ask("GET", TASKS + query)
+        assert (status, [each["name"] for each in body["resources"]]) == (200, ["mine"])
+        assert (body["total"], body["nextPageToken"]) == (1, "")
+    for query in ("?label=team%3Db", "?label=zone%3Dy", "?label=team%3D"):
+        status, body = ask("GET", TASKS + query)
+        assert (status, body["resources"], body["total"]) == (200, [], 0)
+    status, body = ask("GET", f"{TASKS}?label=team")
+    assert (status, body["message"]) == (400, "label: 'team' is not allowed; allowed is KEY=VALUE")
+
+
+def test_it_adds_tasks_with_its_labels_alone(ask, backend):
+    assert ask("POST", TASKS, name="new", labels={**A, "x": "y"})[0] == 200
+    for labels in ({}, B, {"team": ""}):
+        status, body = ask("POST", TASKS, name="other", labels=labels)
+        assert status == 403
+        assert "may only have tasks with team=a" in body["message"]
+    assert "other" not in backend.resources
+
+
+def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
+    assert ask("PUT", f"{TASKS}/mine", labels={**A, "x": "y"})[0] == 200
+    assert ask("PUT", f"{TASKS}/mine", labels=B)[0] == 403
+    assert ask("PUT", f"{TASKS}/theirs", labels=A)[0] == 404
+    assert ask("POST", f"{TASKS}/theirs/again")[0] == 404
+    assert ask("DELETE", f"{TASKS}/theirs")[0] == 404
+    assert ask("DELETE", TASKS, name="nobodys")[0] == 404
+    assert backend.resources["theirs"].spec.labels == B
+    assert backend.resources["mine"].spec.labels == {**A, "x": "y"}
+    assert ask("POST", f"{TASKS}/mine/again")[0] == 200
+    assert ask("DELETE", f"{TASKS}/mine")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/crawler/scheduler", {"strategy": "random"}),
+        ("DELETE", "/crawler/scheduler", {}),
+        ("POST", "/crawler/node/2/drain", {}),
+        ("POST", "/crawler/node/2/uncordon", {}),
+        ("POST", "/crawler/token", {"role": "admin"}),
+        ("GET", "/crawler/token", {}),
+        ("DELETE", "/crawler/token/1", {}),
+    ],
+)
+def test_even_an_admin_changes_nothing_that_concerns_others(backend, tokens, method, path, body):
+    web = Master(backend, SETTINGS, tokens=tokens).web
+    headers = {"Authorization": f"Bearer {tokens.make(Role.ADMIN, labels=A)}"}
+    before, known = backend.policy, dict(backend.known)
+    found = web.open(path, method=method, json=body, headers=headers)
+    assert found.status_code == 403
+    assert "is bounded to tasks with team=a" in json.loads(found.data)["message"]
+    assert (backend.policy, backend.known) == (before, known)
+
+
+def test_the_bounds_hold_when_a_follower_passes_a_call_on(backend, tokens):
+    text = tokens.make(Role.OPERATOR, labels=A)
+    leader, follower = (
+        Master(backend, SETTINGS, tokens=tokens),
+        Master(None, SETTINGS, tokens=tokens),
+    )
+    with running(leader, follower):
+        follower.follow(leader.address)
+        with client_of(follower, token=lambda: text) as client:
+            assert [each.name for each in client.list(Query(), CALL).resources] == ["mine"]
+            with pytest.raises(NotFound):
+                client.delete("theirs", CALL)
+            with pytest.raises(Rejected, match="may only have tasks with team=a"):
+                client.add(Spec("other"), CALL)
+    names = {call.caller.name for call in backend.calls if call.caller}
+    assert names == {f"token {text.split('_')[1]} (t)"}, "the leader knows who asks"
+
+
+def test_of_a_workers_crawls_it_sees_its_own_alone():
+    crawls = SeveralCrawls()
+    names = [found.task for found in crawls.all()]
+    labels = {names[0]: A, **dict.fromkeys(names[1:], B)}
+    caller = Caller("token", Role.VIEWER, A)
+    seen = crawls_for(caller, crawls, labels.get)
+    assert isinstance(seen, BoundedCrawls)
+    assert [found.task for found in seen.all()] == names[:1]
+    assert seen.of_task(names[0]).task == names[0]
+    for other in (*names[1:], "absent"):
+        for ask in (seen.of, seen.of_task):
+            with pytest.raises(NotFound, match="no such crawl"):
+                ask(other)
+    for everybody in (None, Caller("token", Role.VIEWER)):
+        assert crawls_for(everybody, crawls, labels.get) is crawls
+
+
+def test_a_call_of_this_process_itself_has_no_bounds(backend):
+    master = Master(backend, SETTINGS)
+    assert master.service.backend(Call(5.0)) is backend
