@@ -1,6 +1,6 @@
 """Asks an HTTP server as fast as it answers, from many connections, at little cost of its own.
 
-    python -m bench.load HOST PORT CONNECTIONS SECONDS PREFIX
+    python -m bench.load HOST PORT CONNECTIONS SECONDS PREFIX [TOKEN]
 
 A process of its own, on plain sockets: it shares the machine with what it measures. Prints JSON.
 """
@@ -20,7 +20,7 @@ from typing import cast
 BODY = '{"name":"%s","spider":"books","parameters":{"start_urls":["http://127.0.0.1/%s"]}}'
 HEAD = (
     "POST /crawler/resource HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    "Content-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
 )
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length:"
@@ -31,8 +31,9 @@ WARM_UP = 0.2
 class Connection:
     """One connection, with one request under way."""
 
-    def __init__(self, host: str, port: int, names: Iterator[str]) -> None:
+    def __init__(self, host: str, port: int, names: Iterator[str], token: str) -> None:
         self._names = names
+        self._door = f"Authorization: Bearer {token}\r\n" if token else ""
         self._socket = socket.create_connection((host, port), timeout=10)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
@@ -47,7 +48,7 @@ class Connection:
         name = next(self._names)
         body = BODY % (name, name)
         self._sent_s = time.perf_counter()
-        self._socket.sendall((HEAD % len(body) + body).encode())
+        self._socket.sendall((HEAD % (self._door, len(body)) + body).encode())
 
     def read(self) -> tuple[bytes, float] | None:
         """Status and seconds of the answer; None while it is not all there."""
@@ -96,14 +97,16 @@ class Counters:
         }
 
 
-def run(host: str, port: int, connections: int, seconds: float, prefix: str) -> dict[str, object]:
+def run(
+    host: str, port: int, connections: int, seconds: float, prefix: str, token: str = ""
+) -> dict[str, object]:
     """Ask for that long; what came of it."""
     names = (f"{prefix}-{number:07}" for number in itertools.count())
     began_s = time.perf_counter()
     counters = Counters(began_s + seconds * WARM_UP, began_s + seconds)
     selector = selectors.DefaultSelector()
     for _ in range(connections):
-        connection = Connection(host, port, names)
+        connection = Connection(host, port, names, token)
         selector.register(connection, selectors.EVENT_READ)
         connection.ask()
     while selector.get_map():
@@ -126,5 +129,5 @@ def _go_on(connection: Connection, counters: Counters) -> bool:
 
 
 if __name__ == "__main__":
-    host, port, connections, seconds, prefix = sys.argv[1:]
-    print(json.dumps(run(host, int(port), int(connections), float(seconds), prefix)))
+    host, port, connections, seconds, prefix, *token = sys.argv[1:]
+    print(json.dumps(run(host, int(port), int(connections), float(seconds), prefix, *token)))

@@ -25,7 +25,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "constraints": lambda: [decisions.rich()],
     "death": lambda: [decisions.death()],
     "takeover": lambda: [takeover.row()],
-    "posting": lambda: [posting.row()],
+    "posting": lambda: [posting.row(), posting.doors_row()],
 }
 
 

@@ -6,8 +6,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import truediv
+from statistics import median
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from bench import scenes
 from bench.ground import Ground, open_ground
@@ -16,6 +20,7 @@ from bench.table import Row
 
 CONNECTIONS = 64
 SECONDS = 12.0
+PAIRS, PAIR_SECONDS = 5, 3.0
 WORKERS = 10
 
 
@@ -39,10 +44,58 @@ def row() -> Row:
     return Row(title, measured, ">= 3,000/s, p99 <= 60 ms, lease margin >= 0.5", holds, seen)
 
 
-def _load(http: str, seconds: float) -> dict[str, Any]:
+def doors_row() -> Row:
+    """The same with a token and without one, in turn, at the same master."""
+    rates: dict[str, list[float]] = {"without": [], "with": []}
+    with open_ground() as ground:
+        ground.fill(scenes.plain_workers(WORKERS), {})
+        with open_master(ground) as master:
+            for number in range(PAIRS):
+                seen = _load(master.http, PAIR_SECONDS, f"without-{number}")
+                rates["without"].append(seen["per_second"])
+                with _token(master.http) as token:
+                    seen = _load(master.http, PAIR_SECONDS, f"with-{number}", token)
+                rates["with"].append(seen["per_second"])
+    share = median(map(truediv, rates["with"], rates["without"]))
+    measured = f"{share:.0%}: " + ", ".join(
+        f"{name} {median(found):,.0f}/s" for name, found in rates.items()
+    )
+    return Row(
+        f"the same with a token, to without one, {PAIRS} pairs in turn",
+        measured,
+        ">= 95 %",
+        share >= 0.95,
+        {"share": share, **rates},
+    )
+
+
+@contextmanager
+def _token(http: str) -> Iterator[str]:
+    """A token of an operator, which counts until the context ends."""
+    admin = _ask("POST", f"http://{http}/crawler/token", role="admin")
+    text: str = admin["text"]
+    made = _ask("POST", f"http://{http}/crawler/token", text, role="operator")
+    try:
+        yield made["text"]
+    finally:
+        for each in (made, admin):
+            _ask("DELETE", f"http://{http}/crawler/token/{each['id']}", text)
+
+
+def _ask(method: str, url: str, token: str = "", **body: str) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = json.dumps(body).encode() if body else None
+    with urlopen(Request(url, data, headers, method=method), timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def _load(http: str, seconds: float, prefix: str = "load", token: str = "") -> dict[str, Any]:
     host, _, port = http.partition(":")
     command = [sys.executable, "-m", "bench.load", host, port]
-    command += [str(CONNECTIONS), str(seconds), "load"]
+    command += [str(CONNECTIONS), str(seconds), prefix, *([token] if token else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen
