@@ -1,17 +1,21 @@
 """Who may come in: in protected mode, with tokens, from trusted networks."""
 
 import gevent
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.api import doors
 from crawler.api.doors import Approach, Doors
+from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_text
 from crawler.clock import ManualClock
 from crawler.coordination.token_secret import hash_of, new_salt
 from crawler.errors import Forbidden, Overloaded, Unauthenticated, Unavailable
-from crawler.model.access import GIVEN, Need, Role, Token
-from tests.unit.api.fakes import Known
+from crawler.model.access import GIVEN, Caller, Need, Role, Token
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+from tests.unit.api.fakes import FakeBackend, Known, Master, channel_to, running
 
 LOOPBACK = ["127.0.0.1", "127.8.0.3", "::1", "::ffff:127.0.0.1", "unix:"]
 OUTSIDE = ["192.168.0.7", "8.8.8.8", "2001:db8::1", "::ffff:10.0.0.1", "", "no address", "0.0.0.0"]
@@ -189,3 +193,19 @@ def test_a_secret_is_hashed_once_and_the_hub_goes_on_meanwhile(ours, tokens, mon
     assert turns
     monkeypatch.setattr(doors, "is_secret", lambda *_: pytest.fail("hashed again"))
     assert ours.admit(comes(text), Need.READ)
+
+
+def test_only_a_node_passes_a_call_on_or_says_for_whom(tokens):
+    """Whoever claims to pass a call on needs what a node needs."""
+    master = Master(FakeBackend(), tokens=tokens)
+    text = tokens.make(Role.OPERATOR, labels={"team": "a"})
+    forged = caller_text(Caller("token 1 (other)", Role.ADMIN))
+    with running(master), channel_to(master) as channel:
+        stub = pb_grpc.CrawlerMasterStub(channel)
+        door = ("authorization", f"Bearer {text}")
+        for more in ([(FORWARDED, "1")], [(FORWARDED, "1"), (CALLER, forged)]):
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.ListNodes(pb.ListNodesRequest(), metadata=[door, *more], timeout=10)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        stub.ListResources(pb.ListResourcesRequest(), metadata=[door, (CALLER, forged)], timeout=10)
+    assert master.election.backend.calls[-1].caller.labels == {"team": "a"}
