@@ -17,7 +17,7 @@ from typing import Protocol
 
 from crawler.clock import Clock
 from crawler.coordination.token_secret import is_secret, parts_of
-from crawler.errors import Forbidden, Overloaded, Unauthenticated, Unavailable
+from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable
 from crawler.model.access import Caller, Need, Role, Token
 
 SCHEME = "bearer "
@@ -121,6 +121,14 @@ class Doors:
                 + ", ".join(role.value for role in Role if role.may(need))
             )
         return caller
+
+    def admits(self, approach: Approach, need: Need) -> bool:
+        """Return whether the caller may come in for that."""
+        try:
+            self.admit(approach, need)
+        except CrawlerError:
+            return False
+        return True
 
     def _caller(self, approach: Approach) -> Caller:
         if approach.authorization:

@@ -78,7 +78,7 @@ def build_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
-    app.extensions[EXTENSION] = Parts(service, health, metrics, settings)
+    app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors)
     app.register_blueprint(node)
     if service is not None:
         app.register_blueprint(api)

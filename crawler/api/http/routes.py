@@ -15,12 +15,14 @@ from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from crawler.api.backend import Call
+from crawler.api.doors import Doors
 from crawler.api.health import Health
 from crawler.api.http import bodies
-from crawler.api.http.access import CALLER
+from crawler.api.http.access import CALLER, approach
 from crawler.api.service import Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
+from crawler.model.access import Need
 from crawler.schemas import policy_schemas, task_schemas, token_schemas
 from crawler.settings.sections import ApiSettings
 
@@ -45,6 +47,7 @@ class Parts:
     health: Health
     metrics: Metrics
     settings: ApiSettings
+    doors: Doors
 
 
 def parts() -> Parts:
@@ -216,11 +219,12 @@ def healthz() -> Response:
 
 @node.get("/readyz")
 def readyz() -> Response:
-    """Return whether the node takes requests."""
-    health = parts().health
+    """Return whether the node takes requests. Whoever may read learns why not, or who leads."""
+    health, doors = parts().health, parts().doors
+    may_read = doors.admits(approach(request.environ), Need.READ)
     if not health.ready:
-        return answer({"ready": False, "reason": health.reason}, 503)
-    return answer({"ready": True, **health.details})
+        return answer({"ready": False, **({"reason": health.reason} if may_read else {})}, 503)
+    return answer({"ready": True, **(health.details if may_read else {})})
 
 
 @node.get("/metrics")

@@ -202,3 +202,14 @@ def test_a_stolen_viewer_token_changes_nothing(tokens, texts):
     assert backend.resources == before
     assert len(backend.calls) == calls
     assert not backend.known
+
+
+def test_health_tells_strangers_nothing_but_whether_the_node_is_ready(tokens, texts):
+    master = Master(FakeBackend(), SETTINGS, tokens=tokens)
+    for ready, more in ((False, {"reason": "etcd is away"}), (True, {"leader": "m-1"})):
+        master.health.set_ready(ready, **more)
+        for address in ("127.0.0.1", OUTSIDE):
+            told = json.loads(answer(master.app, "/readyz", "GET", address=address).data)
+            assert told == {"ready": ready}
+        told = json.loads(answer(master.app, "/readyz", "GET", texts[Role.VIEWER]).data)
+        assert told == {"ready": ready, **more}

@@ -68,7 +68,7 @@ def schemas() -> dict[str, Schema]:
         ),
         "Alive": record({"alive": {"const": True}}),
         "Ready": record({"ready": {"const": True}}),
-        "NotReady": record({"ready": {"const": False}, "reason": text}),
+        "NotReady": record({"ready": {"const": False}, "reason": text}, "reason"),
         "Statistics": of_dataclass(Statistics),
         "Crawls": list_of("crawls", ref("Statistics")),
         "Processes": list_of("processes", of_dataclass(ProcessLoad)),
