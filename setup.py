@@ -8,6 +8,10 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 
+OPTIONS = ("sql", "parquet", "redis", "oidc")
+"""What may be installed besides: each has a file of requirements."""
+
+
 def requirements(name: str) -> list[str]:
     """The lines of a requirements file that name packages."""
     lines = (HERE / name).read_text().splitlines()
@@ -39,7 +43,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         "local": requirements("requirements-local.txt"),
-        **{name: requirements(f"requirements-{name}.txt") for name in ("sql", "parquet", "redis")},
+        **{name: requirements(f"requirements-{name}.txt") for name in OPTIONS},
     },
     entry_points={"console_scripts": ["crawler = crawler.__main__:main"]},
 )

@@ -41,6 +41,10 @@ NEEDS_TOKEN = (
     "this cluster needs a token: give it with --token or CRAWLER_TOKEN, over HTTP as "
     "Authorization: Bearer TOKEN. An admin makes one: crawler token create --role ROLE"
 )
+NEEDS_LOGIN = (
+    "this cluster needs a login or a token: run crawler login; or give a token with --token or "
+    "CRAWLER_TOKEN, over HTTP as Authorization: Bearer TOKEN"
+)
 WRONG_TOKEN = (
     "this token is not valid here: it was revoked, it has expired, or it is of another cluster; "
     "an admin makes another: crawler token create --role ROLE"
@@ -76,6 +80,14 @@ class KnownTokens(Protocol):
         ...
 
 
+class People(Protocol):
+    """The people of whom another service says who they are."""
+
+    def caller(self, token: str) -> Caller:
+        """Return whose token it is. Raises Unauthenticated, Forbidden and Unavailable."""
+        ...
+
+
 class NoTokens:
     """The tokens of a cluster that has none."""
 
@@ -99,13 +111,16 @@ class Doors:
         clock: Clock,
         trusted: Sequence[str] = (),
         is_open: bool = False,
+        people: People | None = None,
     ) -> None:
-        """Callers from the `trusted` networks need no token; if `is_open`, nobody does."""
+        """Callers from the `trusted` networks need no token; if `is_open`, nobody does. With
+        `people` there is no protected mode: everybody needs a login or a token."""
         self._tokens = tokens
         self._node_secret = node_secret
         self._clock = clock
         self._trusted = [ip_network(each) for each in trusted]
         self._is_open = is_open
+        self._people = people
         self._proven = Proven()
         self._failures = Failures(clock)
 
@@ -137,6 +152,8 @@ class Doors:
             return Caller("anybody", WHO_NEEDS_NONE)
         if self._is_trusted(approach):
             return Caller(f"trusted {approach.address}", WHO_NEEDS_NONE)
+        if self._people is not None:
+            raise Unauthenticated(NEEDS_LOGIN)
         if not self._tokens.are_known:
             raise Unavailable("this node has not read the tokens of its cluster yet")
         if len(self._tokens):
@@ -155,9 +172,18 @@ class Doors:
         secret = self._node_secret()  # empty until it has been read
         if secret and hmac.compare_digest(given.encode(errors="replace"), secret.encode()):
             return Caller("node", Role.NODE)
+        try:
+            return self._named(given)
+        except Unauthenticated:
+            self._failures.note(approach.address)
+            raise
+
+    def _named(self, given: str) -> Caller:
+        """Return who holds a token of the cluster or a login."""
+        if self._people is not None and _is_jwt(given):
+            return self._people.caller(given)
         token = self._token(given)
         if token is None:
-            self._failures.note(approach.address)
             raise Unauthenticated(WRONG_TOKEN)
         return Caller(f"token {token.id} ({token.name})", token.role, token.labels)
 
@@ -232,6 +258,11 @@ class Failures:
         self._full_s[address] = full_s + 60.0 / FAILURES_A_MINUTE
         if len(self._full_s) > MOST_ADDRESSES:
             self._full_s.popitem(last=False)
+
+
+def _is_jwt(given: str) -> bool:
+    """Return whether a token looks like a signed JWT. Our own have no dots."""
+    return given.count(".") == 2
 
 
 def _is_local(approach: Approach) -> bool:

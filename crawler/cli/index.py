@@ -53,6 +53,12 @@ INDEX: Mapping[str, Source] = {
         "Look at what workers keep of their tasks, on this machine or in Redis, or remove it.",
     ),
     "items": Source("items", patch, "Write the items of TASK, over all runs of its last crawl."),
+    "login": Source("login", quiet_grpc, "Sign in at the OpenID provider of the cluster."),
+    "logout": Source(
+        "login",
+        quiet_grpc,
+        "Drop the login that is kept for the master, and end it at the provider.",
+    ),
     "master": Source(
         "nodes",
         prepare,

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -18,7 +18,7 @@ from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
-from crawler.cli.token_file import token_of
+from crawler.cli.kept_logins import token_for
 from crawler.errors import CrawlerError, NotFound, Retryable, shown
 from crawler.model.shards import is_like_shard
 
@@ -48,7 +48,7 @@ def _addresses(context: click.Context, parameter: click.Parameter, value: str) -
     return value
 
 
-_MASTER: Callable[..., Any] = click.option(
+ADDRESS: Callable[..., Any] = click.option(
     "--master",
     envvar="CRAWLER_MASTER",
     show_envvar=True,
@@ -65,14 +65,19 @@ _TOKEN: Callable[..., Any] = click.option(
     metavar="TOKEN",
     expose_value=False,
     callback=lambda context, parameter, value: context.meta.update({TOKEN: value or ""}),
-    help="What lets this command in. Else the one that `crawler up` keeps for the master.",
+    help="What lets this command in. Else what `crawler up` or `crawler login` keeps.",
 )
 
 
 def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options with which a command reaches a cluster."""
-    found: Callable[..., Any] = _MASTER(_TOKEN(command))
+    found: Callable[..., Any] = ADDRESS(_TOKEN(command))
     return found
+
+
+def addresses_of(text: str) -> list[str]:
+    """Return the addresses in the text of --master."""
+    return [address.strip() for address in text.split(",")]
 
 
 def own_token() -> str:
@@ -82,26 +87,27 @@ def own_token() -> str:
     return found
 
 
-def _find_token(addresses: Iterable[str]) -> None:
+def _find_token(addresses: Sequence[str]) -> None:
     """Use the token that is kept for these masters, if the command was given none."""
     context = click.get_current_context(silent=True)
     if context is not None and not own_token():
-        context.meta[TOKEN] = token_of(addresses)
+        context.meta[TOKEN] = token_for(addresses)
 
 
 @contextlib.contextmanager
-def connected(addresses: str, task: str = "") -> Iterator[Client]:
+def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> Iterator[Client]:
     """A context with a client of the first of these masters that can answer. An error says which
     master it is about, and what to do. `task` is the task that the command is about, which may not
-    be there.
+    be there. A stranger shows nothing that is kept.
 
     In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
     """
     before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
     client = None
     try:
-        several = [address.strip() for address in addresses.split(",")]
-        _find_token(several)
+        several = addresses_of(addresses)
+        if not is_stranger:
+            _find_token(several)
         make = partial(_Telling, token=own_token)
         client = AnyClient(several, make) if len(several) > 1 else make(several[0])
         yield client

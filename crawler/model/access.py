@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -87,6 +87,18 @@ class NewToken:
 
     token: Token
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Where people of a cluster sign in. Everybody may know it."""
+
+    issuer: str
+    """The URL of an OpenID provider; empty if nobody signs in."""
+    client: str
+    """The id under which the provider knows the cluster."""
+    scopes: Sequence[str]
+    """What is asked of the provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from crawler.api.doors import Doors
+from crawler.api.doors import Doors, People
 from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import Store
 from crawler.coordination.tokens import Tokens, node_secret
-from crawler.errors import Retryable
+from crawler.errors import ConfigError, Retryable
+from crawler.settings.oidc import OidcSettings
 from crawler.settings.sections import ApiSettings
 from crawler.supervision import OnEnd, Supervisor
+
+MISSING = (
+    "api.oidc_issuer: a login needs the library joserfc; install it: pip install "
+    "'distributed-crawler[oidc]', or -r requirements-oidc.txt in a clone"
+)
 
 
 class Access:
@@ -22,7 +28,12 @@ class Access:
         self._secret = ""
         self.tokens = Tokens(store, keys, clock)
         self.doors = Doors(
-            self.tokens, self.secret, clock, trusted=settings.trusted, is_open=settings.open
+            self.tokens,
+            self.secret,
+            clock,
+            trusted=settings.trusted,
+            is_open=settings.open,
+            people=people_of(settings, clock),
         )
 
     def start(self, supervisor: Supervisor) -> None:
@@ -41,3 +52,15 @@ class Access:
                 self._secret = node_secret(self._store, self._keys)
             except Retryable:
                 self._clock.sleep(backoff.next_s())
+
+
+def people_of(settings: OidcSettings, clock: Clock) -> People | None:
+    """Return the people of the provider; None without one. Raises ConfigError if the library is
+    not there."""
+    if not settings.oidc_issuer:
+        return None
+    try:
+        from crawler.api.oidc.people import OidcPeople
+    except ImportError:
+        raise ConfigError(MISSING) from None
+    return OidcPeople(settings, clock)

@@ -118,6 +118,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
                 _registered_method=True)
+        self.GetSignIn = channel.unary_unary(
+                '/CrawlerMaster/GetSignIn',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SignIn.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -259,6 +264,13 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSignIn(self, request, context):
+        """Where people sign in. Everybody may ask. HTTP has no path for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -355,6 +367,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Token.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
+            ),
+            'GetSignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSignIn,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SignIn.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -801,6 +818,33 @@ class CrawlerMaster:
             '/CrawlerMaster/RevokeToken',
             crawler_dot_proto_dot_crawler__pb2.Token.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Token.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetSignIn',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SignIn.FromString,
             options,
             channel_credentials,
             insecure,

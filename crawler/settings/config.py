@@ -236,6 +236,8 @@ class _Loader:
                 "is allowed",
             )
         self._check_etcd(built["etcd"])
+        for name, what in built["api"].oidc_faults():
+            self._fault(f"api.{name}", f"{what} allowed")
         self._check_frontier(built["frontier"])
         self._check_shared(built["frontier"])
         self._check_processes(built["worker"])

@@ -68,6 +68,16 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _is_issuer(text: str) -> bool:
+    if not text:
+        return True
+    if not _is_url(text):
+        return False
+    parts = urlsplit(text)
+    is_here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or is_here)
+
+
 def without_login(url: str) -> str:
     """A URL without its user and its password."""
     before, at, after = url.rpartition("@")
@@ -86,6 +96,15 @@ TAINT = Form(
     r"\w[\w./-]*(=[\w./-]*)?:(NoSchedule|PreferNoSchedule)",
     "key=value:effect, with the effect NoSchedule or PreferNoSchedule,",
 )
+ISSUER = Form(
+    r"(https?://[^\s?#@]+)?",
+    "an https:// URL without query, or one with http:// of this machine,",
+    _is_issuer,
+    mask=without_login,
+)
+"""Whose tokens count: everybody who can change what is fetched from there is an admin."""
+CLAIM = Form(r"[^\s]+", "the name of a claim, or a path such as realm_access.roles,")
+SCOPE = Form(r"[!#-\[\]-~]+", "a scope without spaces")
 NETWORK = Form(
     r"all|[0-9A-Fa-f.:]+(/[0-9]{1,3})?", "a network such as 10.0.0.0/8 or fd00::/8, or `all`,"
 )

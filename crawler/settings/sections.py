@@ -15,6 +15,7 @@ from crawler.model.constraints import MOST_AMOUNT
 from crawler.model.records import Spec
 from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.oidc import OidcSettings
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.setting import setting
 from crawler.settings.worker import FrontierSettings, WorkerSettings
@@ -155,7 +156,7 @@ class CoordinationSettings:
 
 
 @dataclass(frozen=True)
-class ApiSettings:
+class ApiSettings(OidcSettings):
     """How a node treats requests from outside."""
 
     timeout_s: float = setting(

@@ -53,7 +53,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(load):
 
 
 TAINTS = ["spot=yes:NoSchedule", "old:PreferNoSchedule"]
+ISSUER = "https://id.example/realms/a"
 SAMPLES = {
+    "api.oidc_issuer": (ISSUER, ISSUER),
+    "api.oidc_client": ("crawler", "crawler"),
+    "api.oidc_claim": ("realm_access.roles", "realm_access.roles"),
+    "api.oidc_roles": ("a=admin,b=viewer", {"a": "admin", "b": "viewer"}),
+    "api.oidc_scopes": ("openid,groups", ["openid", "groups"]),
     "frontier.url": ("rediss://h:1", "rediss://h:1"),
     "node.id": ("7", "7"),
     "node.http": (":70", ":70"),
@@ -109,6 +115,7 @@ SAMPLES = {
     "logs.style": ("json", "json"),
 }
 TOGETHER = {
+    "api.oidc_issuer": ("oidc_client", "oidc_roles"),
     "frontier.password": ("url",),
     "frontier.ca": ("url",),
     "frontier.cert": ("key", "url"),

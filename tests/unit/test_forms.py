@@ -17,6 +17,9 @@ FITS = {
     "TAINT": ["spot=yes:NoSchedule", "old:PreferNoSchedule", "ref=1:NoSchedule"],
     "CALLERS": ["10.0.0.0/8", "fd00::/8", "::1", "127.0.0.1"],
     "NETWORK": ["all", "10.0.0.0/8", "fd00::/8", "::1", "fd00::123456"],
+    "ISSUER": ["", "https://id.example/realms/a", "http://127.0.0.1:80", "http://[::1]:8000/"],
+    "CLAIM": ["groups", "realm_access.roles", "https://example.org/roles"],
+    "SCOPE": ["openid", "api://crawler/.default"],
     "PROXY": [
         "http://host:3128",
         "HTTP://user:123456@host:3128/",
@@ -43,6 +46,12 @@ FITS_NOT = {
     "TAINT": ["", "spot", "a:No", "=b:NoSchedule"],
     "CALLERS": ["", "all", "host", "10.0.0.1/8", "10.0.0.0/33", "fd00::123456"],
     "NETWORK": ["", "host", "10.0.0.0/", "10.0.0.0/1234"],
+    "ISSUER": [
+        *("http://id.example", "https://", "id.example", "https://a?b", "https://a:99999"),
+        *("https://me:secret@a", "ftp://a", "https://[", "https://a b", "http://127.0.0.1.a.org"),
+    ],
+    "CLAIM": ["", "a b"],
+    "SCOPE": ["", "a b", 'a"', "é"],
     "PROXY": ["", "host:1", "ftp://host:1", "http://", "http://host:99999", "http://host:1/a"],
     "HEADER_NAME": ["", "X Ref", "X:"],
     "LINE": ["a\nb", "a\r", "\0"],

@@ -27,7 +27,7 @@ LAYERS = {
         {"engine"},
     ],
     "api": [
-        {"backend", "failures", "health", "limiter", "doors"},
+        {"backend", "failures", "health", "limiter", "doors", "oidc"},
         {"bounded", "fields"},
         {"service"},
         {"bounded_crawls"},
@@ -126,7 +126,7 @@ CLI = (
         "options",
         "pages",
     ),
-    *("resuming", "runspider", "scheduler", "spiders", "stats", "token", "update"),
+    *("resuming", "runspider", "scheduler", "spiders", "stats", "token", "update", "login"),
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 
@@ -154,6 +154,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
+        ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),
     ],

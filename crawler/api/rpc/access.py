@@ -30,6 +30,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ExplainResource": Need.READ,
     f"{_MASTER}ListNodes": Need.READ,
     f"{_MASTER}GetScheduler": Need.READ,
+    f"{_MASTER}GetSignIn": Need.NOTHING,
     f"{_MASTER}GetLeader": Need.READ,
     f"{_MASTER}DrainNode": Need.CLUSTER,
     f"{_MASTER}UncordonNode": Need.CLUSTER,

@@ -29,7 +29,7 @@ from crawler.api.rpc.metadata import (
 from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
-from crawler.model.access import NewToken, Token, TokenWish
+from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
@@ -148,6 +148,11 @@ class Client:
         """Return the live nodes."""
         answer = self._read("ListNodes", pb.ListNodesRequest(), call)
         return [codec.node_from(node) for node in answer.nodes]
+
+    def sign_in(self, call: Call) -> SignIn:
+        """Return where people sign in."""
+        answer = self._read("GetSignIn", empty_pb2.Empty(), call)
+        return SignIn(answer.issuer, answer.client, list(answer.scopes))
 
     def leader(self, call: Call) -> Leader:
         """Return the leader that the master observes. Raises Unavailable while there is none."""

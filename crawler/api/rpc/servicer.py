@@ -145,6 +145,11 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         found = self._service.backend(call).revoke_token(request.id, call)
         return token_codec.token_message(found)
 
+    def GetSignIn(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SignIn:
+        """Return where people sign in."""
+        own = self._settings
+        return pb.SignIn(issuer=own.oidc_issuer, client=own.oidc_client, scopes=own.oidc_scopes)
+
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""
         leader = self._service.leader()

@@ -260,14 +260,15 @@ class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
 
-    def __init__(self, backend=None, settings=None, max_calls=256, tokens=None):
+    def __init__(self, backend=None, settings=None, max_calls=256, tokens=None, people=None):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
         self.service = Service(self.election)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
-        self.doors = Doors(NoTokens() if tokens is None else tokens, lambda: SECRET, SystemClock())
+        known = NoTokens() if tokens is None else tokens
+        self.doors = Doors(known, lambda: SECRET, SystemClock(), people=people)
         self.app = build_app(
             self.service,
             self.health,

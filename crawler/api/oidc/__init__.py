@@ -1,0 +1,1 @@
+"""OpenID Connect: reads the tokens of people, and signs people in."""

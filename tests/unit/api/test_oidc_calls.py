@@ -1,0 +1,272 @@
+"""Logins over HTTP and gRPC alike, and the commands that sign people in and out."""
+
+import json
+import re
+import stat
+import subprocess
+import sys
+
+import gevent
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from crawler.api.failures import CODES
+from crawler.api.oidc import loopback, sign_in
+from crawler.api.oidc.people import OidcPeople
+from crawler.api.oidc.provider import discover
+from crawler.cli import kept_logins, token_file
+from crawler.cli.base import commands
+from crawler.clock import SystemClock
+from crawler.errors import CrawlerError
+from crawler.model.records import Spec
+from crawler.settings.sections import ApiSettings
+from tests.oidc_provider import CLIENT, Provider, new_key
+from tests.unit.api.fakes import CALL, FakeBackend, Master, client_of, running
+from tests.waiting import PATIENCE_S
+
+
+@pytest.fixture
+def provider(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.delenv("CRAWLER_TOKEN", raising=False)
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def master(provider):
+    """A master that leads, and lets the people of the provider in."""
+    settings = ApiSettings(
+        oidc_issuer=provider.issuer,
+        oidc_client=CLIENT,
+        oidc_roles={"crawl-operators": "operator"},
+        oidc_scopes=["openid", "groups"],
+    )
+    people = OidcPeople(settings, SystemClock())
+    with running(Master(FakeBackend(), settings, people=people)) as (master,):
+        yield master
+
+
+def by_http(master, token):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    response = master.web.get("/crawler/resource", headers=headers)
+    return response.status_code, response.json.get("message", "")
+
+
+def by_grpc(master, token):
+    with client_of(master, token=lambda: token) as client:
+        try:
+            client.nodes(CALL)
+        except CrawlerError as error:
+            return CODES[error.code][1], str(error)
+    return 200, ""
+
+
+@pytest.mark.parametrize("asked", [by_http, by_grpc])
+def test_http_and_grpc_treat_logins_alike(provider, master, asked):
+    assert asked(master, provider.token()) == (200, "")
+    for token, status, told in (
+        ("", 401, "crawler login"),
+        (provider.token(aud="x"), 401, "claim aud"),
+        (provider.token(exp=1), 401, "expired"),
+        (provider.token(groups=[]), 403, "the claim groups"),
+        ("a.b.c", 401, "no login"),
+        ("a.b", 401, "not valid here"),
+    ):
+        found, message = asked(master, token)
+        assert (found, told in message) == (status, True), message
+    provider.keys = [new_key("ec-2", "EC")]
+    assert asked(master, provider.token())[0] == 401
+
+
+@pytest.mark.parametrize("asked", [by_http, by_grpc])
+def test_a_login_cannot_be_checked_before_the_provider_was_there(provider, master, asked):
+    token = provider.token()
+    provider.stop()
+    status, message = asked(master, token)
+    assert (status, "cannot be checked now" in message) == (503, True)
+
+
+def test_somebody_who_signed_in_may_what_the_role_may(provider, master):
+    with client_of(master, token=provider.token) as client:
+        client.add(Spec("a"), CALL)
+        with pytest.raises(CrawlerError, match=r"alice@example.org \(oidc\) has the role operator"):
+            client.drain("2", CALL)
+    assert master.election.backend.calls[-1].caller.name == "alice@example.org (oidc)"
+
+
+def test_everybody_may_ask_where_to_sign_in_and_learns_no_more(provider, master):
+    with grpc.insecure_channel(master.address) as channel:
+        ask = channel.unary_unary("/CrawlerMaster/GetSignIn")
+        told = ask(b"")
+    assert provider.issuer.encode() in told
+    with client_of(master) as client:
+        found = client.sign_in(CALL)
+    assert (found.issuer, found.client, found.scopes) == (
+        provider.issuer,
+        CLIENT,
+        ["openid", "groups"],
+    )
+
+
+def run(*arguments, master=None):
+    where = ["--master", master.address] if master else []
+    return CliRunner().invoke(commands, [*arguments, *where])
+
+
+def opens(monkeypatch, provider, then=lambda url: url):
+    """Let the browser of the person open what the command wants."""
+    pages = []
+    monkeypatch.setattr("webbrowser.open", lambda url: pages.append(provider.browse(then(url))))
+    return pages
+
+
+def test_somebody_signs_in_with_a_browser_works_and_signs_out(provider, master, monkeypatch):
+    pages = opens(monkeypatch, provider)
+    done = run("login", master=master)
+    assert done.exit_code == 0, done.output
+    assert f"signed in at {provider.issuer}; commands renew it" in done.output
+    assert pages[0].get(timeout=PATIENCE_S) == loopback.DONE.encode()
+    assert "scope=openid+groups+offline_access" in done.output
+    assert stat.S_IMODE(token_file.path().stat().st_mode) == 0o600
+    assert run("tasks", master=master).exit_code == 0
+    assert len(provider.refreshes) == 1
+    assert run("logout", master=master).output == f"signed out of {provider.issuer}\n"
+    assert not provider.refreshes
+    assert "crawler login" in str(run("tasks", master=master).exception)
+    assert "nobody is signed in" in str(run("logout", master=master).exception)
+
+
+def test_an_expired_login_is_renewed_and_each_refresh_token_is_used_once(
+    provider, master, monkeypatch
+):
+    opens(monkeypatch, provider)
+    provider.lifetime_s = 5  # it ends so soon that the next command renews it
+    assert run("login", master=master).exit_code == 0
+    provider.lifetime_s = 3600
+    first = token_file.kept_for([master.address])
+    assert run("tasks", master=master).exit_code == 0
+    second = token_file.kept_for([master.address])
+    assert second.token != first.token
+    assert second.refresh != first.refresh
+    assert run("tasks", master=master).exit_code == 0
+    assert token_file.kept_for([master.address]) == second
+    token_file.keep([master.address], first)
+    told = str(run("tasks", master=master).exception)
+    assert "your login has ended: " in told
+    assert "invalid_grant" in told
+    provider.stop()
+    told = str(run("tasks", master=master).exception)
+    assert "your login has expired and cannot be renewed now: the OpenID provider gives" in told
+
+
+def test_somebody_signs_in_with_a_code_on_another_device(provider, master, monkeypatch):
+    pauses = []
+
+    def sleep(pause_s):
+        pauses.append(pause_s)
+        provider.typed = len(pauses) > 2
+
+    monkeypatch.setattr("crawler.cli.login.time.sleep", sleep)
+    done = run("login", "--device", master=master)
+    assert done.exit_code == 0, done.output
+    assert re.search(
+        rf"open {provider.issuer}/type\?user_code=(\S+) in any browser, and type: \1", done.output
+    )
+    assert pauses == [1, 1, 1]
+    assert run("tasks", master=master).exit_code == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--device"]])
+def test_whom_the_provider_refuses_is_told_why(provider, master, monkeypatch, options):
+    opens(monkeypatch, provider)
+    monkeypatch.setattr("crawler.cli.login.time.sleep", lambda pause_s: None)
+    provider.is_refused = True
+    told = str(run("login", *options, master=master).exception)
+    assert told.startswith("the provider let nobody in: access_denied")
+    assert token_file.kept_for([master.address]) == ""
+
+
+def test_somebody_without_a_role_learns_that_at_once(provider, master, monkeypatch):
+    opens(monkeypatch, provider)
+    provider.person["groups"] = ["staff"]
+    told = str(run("login", master=master).exception)
+    assert "the claim groups of the login has none of the values" in told
+
+
+def test_an_answer_to_another_login_is_none_to_this_one(provider, master, monkeypatch):
+    """Whoever lures the browser to the port brings no code of theirs in."""
+    refused = []
+
+    def then(url):
+        back = re.search("redirect_uri=([^&]+)", url)[1]
+        back = back.replace("%3A", ":").replace("%2F", "/")
+        lured = provider.browse(f"{back}?code=theirs&state=guessed")
+        lured.join(PATIENCE_S)
+        refused.append(lured.exception.code)
+        return url
+
+    def open_later(url):
+        gevent.spawn(lambda: provider.browse(then(url)))
+
+    monkeypatch.setattr("webbrowser.open", open_later)
+    assert run("login", master=master).exit_code == 0
+    assert refused == [400]
+
+
+def test_a_code_without_the_secret_of_its_login_is_worth_nothing(provider):
+    found = discover(provider.issuer)
+    client = sign_in.Client(CLIENT)
+    with loopback.Loopback() as server:
+        flow = sign_in.CodeFlow(found, client, ["openid"], server.url)
+        other = sign_in.CodeFlow(found, client, ["openid"], server.url)
+        page = provider.browse(flow.url)
+        query = server.wait(flow.is_ours, PATIENCE_S)
+        page.join(PATIENCE_S)
+    with pytest.raises(sign_in.SignInFailed, match="invalid_grant"):
+        other.finish(query)
+    with pytest.raises(sign_in.SignInFailed, match="another provider answered"):
+        flow.finish({**query, "iss": "https://evil.example"})
+    assert sign_in.expiry_of(flow.finish(query).id) > 0
+
+
+def test_nobody_comes_back_in_time(provider, master, monkeypatch):
+    monkeypatch.setattr("crawler.cli.login.WAIT_S", 0)
+    told = str(run("login", "--no-browser", master=master).exception)
+    assert "nobody signed in within 0 s" in told
+    assert "crawler login --device" in told
+
+
+def test_issuer_and_client_may_be_given_and_belong_together(provider, master, monkeypatch):
+    monkeypatch.setattr("crawler.cli.login.time.sleep", lambda pause_s: None)
+    provider.typed = True
+    given = ["--issuer", provider.issuer, "--client", CLIENT]
+    assert run("login", "--device", *given, master=master).exit_code == 0
+    assert run("login", *given[:2], master=master).exit_code == 2
+    with running(Master(FakeBackend())) as (other,):
+        told = str(run("login", master=other).exception)
+    assert "api.oidc_issuer is empty" in told
+
+
+def test_a_provider_without_a_device_flow_is_told(provider, master):
+    provider.document = {"device_authorization_endpoint": ""}
+    told = str(run("login", "--device", master=master).exception)
+    assert told == f"the provider {provider.issuer} offers no device_authorization_endpoint"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"m:1": {"token": 1, "x": 2}, "n:1": 3}', "nothing"])
+def test_a_spoilt_file_of_tokens_holds_nothing(provider, text):
+    token_file.path().parent.mkdir()
+    token_file.path().write_text(text)
+    assert kept_logins.token_for(["m:1", "n:1"]) == ""
+    token_file.keep(["a:1"], "text")
+    assert json.loads(token_file.path().read_text()) == {"a:1": "text"}
+
+
+def test_a_login_needs_no_library_at_the_command_line():
+    code = "import sys, crawler.cli.login; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"joserfc", "authlib", "cryptography"} & set(done.stdout.split())
