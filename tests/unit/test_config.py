@@ -394,6 +394,27 @@ def test_an_election_elsewhere_is_allowed(load):
     assert load("coordination: {election: /leaders}").coordination.election == "/leaders"
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("oidc_issuer: http://id.example", "oidc_issuer: 'http://id.example' given; an https://"),
+        ("oidc_issuer: 'https://me:open@a'", "oidc_issuer: 'https://***@a' given"),
+        ("oidc_client: a", "oidc_roles: nothing given, but api.oidc_issuer is; at least one value"),
+        ("oidc_roles: {a: admin}", "oidc_client: nothing given, but api.oidc_issuer is; the id"),
+        ("oidc_roles: {a: node}", "oidc_roles[a]: 'node' given; one of viewer, operator, admin, m"),
+        ("oidc_roles: [a]", "oidc_roles: a mapping is allowed"),
+        ("oidc_claim: a b", "oidc_claim: 'a b' given; the name of a claim"),
+        ("oidc_scopes: [a b]", "oidc_scopes[0]: 'a b' given; a scope without spaces is allowed"),
+        ("oidc_scopes: [groups]", "oidc_scopes: ['groups'] given; a list with openid is allowed"),
+        ("oidc_isuer: x", "oidc_isuer: unknown setting; did you mean oidc_issuer?"),
+    ],
+)
+def test_what_no_provider_can_have(load, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(f"api: {{{text}}}", {"CRAWLER_API_OIDC_ISSUER": ISSUER} if "suer" not in text else {})
+    assert f"api.{complaint}" in str(caught.value)
+
+
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such file"):
         config.load("nowhere.yaml", {})

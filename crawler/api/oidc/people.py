@@ -17,7 +17,7 @@ from joserfc.errors import (
     JoseError,
     MissingClaimError,
 )
-from joserfc.jws import extract_compact
+from joserfc.jws import JWSRegistry, extract_compact
 
 from crawler.api.oidc.keys import SigningKeys
 from crawler.clock import Clock
@@ -34,6 +34,9 @@ here."""
 TYPES = ("jwt", "at+jwt", "application/at+jwt")
 """The types of tokens that say who somebody is. A provider signs others with the same keys, such as
 those that end a session."""
+READER = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+"""It skips what it does not know in a header, except what the header calls critical (RFC 7515, 4).
+Some providers have fields of their own there."""
 LEEWAY_S = 30
 """By so much the clocks of the provider and of this node may differ."""
 MOST_NAME = 100
@@ -66,7 +69,7 @@ class OidcPeople:
         """Return what a token says. Raises Unauthenticated and Unavailable."""
         key = self._keys.find(_key_id(token))
         try:
-            claims = jwt.decode(token, key, ALGORITHMS).claims
+            claims = jwt.decode(token, key, registry=READER).claims
             self._rules().validate(claims)
         except ExpiredTokenError:
             raise Unauthenticated("this login has expired; crawler login makes another") from None
@@ -112,7 +115,7 @@ def _key_id(token: str) -> str | None:
     """Return the id of the key with which a token says that it is signed. Raises
     Unauthenticated."""
     try:
-        header = extract_compact(token.encode()).headers()
+        header = extract_compact(token.encode(), registry=READER).headers()
     except Exception as error:  # a stranger wrote it, as above
         raise Unauthenticated(f"this is no login: {_reason(error)}") from None
     algorithm, kind, kid = header.get("alg"), header.get("typ", "JWT"), header.get("kid")

@@ -15,10 +15,12 @@ from crawler.api.doors import Approach, Doors, NoTokens
 from crawler.api.oidc import keys
 from crawler.api.oidc.people import OidcPeople
 from crawler.clock import ManualClock, SystemClock
+from crawler.coordination.keys import Keys
+from crawler.coordination.memory import MemoryStore
 from crawler.errors import ConfigError, CrawlerError, Forbidden, Unauthenticated, Unavailable
 from crawler.model.access import Caller, Need, Role
 from crawler.node import access
-from crawler.settings.sections import ApiSettings
+from crawler.settings.sections import ApiSettings, CoordinationSettings
 from tests.oidc_provider import CLIENT, Provider, new_key
 from tests.waiting import eventually
 
@@ -68,6 +70,7 @@ def test_a_right_token_says_who_somebody_is(provider, people, kind):
     assert people.caller(provider.token()) == expected
     assert people.caller(provider.token(header={"typ": "at+jwt"}, aud=["x", CLIENT])) == expected
     assert people.caller(provider.token(header={"kid": None})) == expected
+    assert people.caller(provider.token(header={"nonce": "x", "x5t": "eHg"})) == expected
     assert provider.times("/keys") == 1
 
 
@@ -175,6 +178,11 @@ def test_other_tokens_of_the_provider_are_no_logins(provider, people, kind):
     head = {"alg": "RS256", "kid": "rsa-1", "typ": kind}
     body = coded(provider.claims())
     refused(people, f"{coded(head)}.{body}.AAAA", "its typ is|no login")
+
+
+def test_what_a_header_calls_critical_must_be_known(provider, people):
+    head = coded({"alg": "RS256", "kid": "rsa-1", "crit": ["policy"], "policy": 1})
+    refused(people, f"{head}.{coded(provider.claims())}.AAAA", "does not count: unsupported header")
 
 
 def test_a_secret_among_the_public_keys_is_no_key(provider, people):
@@ -304,6 +312,15 @@ def test_with_a_provider_nobody_is_let_in_without_login_or_token(known):
     with pytest.raises(Forbidden, match=r"alice@example.org \(oidc\) has the role operator"):
         doors.admit(Approach("10.0.0.5", f"Bearer {right}"), Need.CLUSTER)
     assert doors.admit(Approach("10.0.0.5", "Bearer secret"), Need.NODES).role is Role.NODE
+
+
+def test_a_node_with_an_issuer_lets_its_people_in(provider):
+    store, clock = MemoryStore(), SystemClock()
+    doors = access.Access(store, Keys(CoordinationSettings()), settings_of(provider), clock).doors
+    right = Approach("10.0.0.5", f"Bearer {provider.token()}")
+    assert doors.admit(right, Need.READ).name == "alice@example.org (oidc)"
+    with pytest.raises(Unauthenticated, match="crawler login"):
+        doors.admit(Approach("127.0.0.1"), Need.READ)
 
 
 def test_without_the_library_it_is_told_what_to_install(provider, clock, monkeypatch):
