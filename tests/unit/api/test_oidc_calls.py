@@ -2,9 +2,11 @@
 
 import json
 import re
+import signal
 import stat
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import gevent
 import grpc
@@ -47,6 +49,7 @@ def master(provider):
     )
     people = OidcPeople(settings, SystemClock())
     with running(Master(FakeBackend(), settings, people=people)) as (master,):
+        master.follow(master.address)
         yield master
 
 
@@ -270,3 +273,39 @@ def test_a_login_needs_no_library_at_the_command_line():
     code = "import sys, crawler.cli.login; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"joserfc", "authlib", "cryptography"} & set(done.stdout.split())
+
+
+@contextmanager
+def process(master, *arguments):
+    """A command in a process of its own, as at a terminal. It ends with the context."""
+    command = [sys.executable, "-m", "crawler", *arguments, "--master", master.address]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def url_of(running):
+    """The URL that the command wants to be opened."""
+    return next(line.strip() for line in running.stderr if "/authorize?" in line)
+
+
+def test_somebody_signs_in_at_a_terminal(provider, master):
+    with process(master, "login", "--no-browser") as running:
+        provider.browse(url_of(running)).join(PATIENCE_S)
+        said, errors = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, errors.strip()) == (0, "")
+    assert said.startswith(f"signed in at {provider.issuer}")
+    with process(master, "nodes") as running:
+        said, errors = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, errors) == (0, "")
+
+
+def test_a_login_that_waits_can_be_interrupted(provider, master):
+    with process(master, "login", "--no-browser") as running:
+        assert url_of(running)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, "interrupted" in errors) == (130, True), errors
