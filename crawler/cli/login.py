@@ -16,8 +16,9 @@ from crawler.cli import token_file
 from crawler.cli.base import commands
 from crawler.cli.master import ADDRESS, CALL, addresses_of, connected
 from crawler.cli.token_file import Login
-from crawler.errors import CrawlerError, Retryable
+from crawler.errors import CrawlerError, Retryable, shown
 from crawler.model.access import SignIn
+from crawler.settings.forms import ISSUER
 
 WAIT_S = 300.0
 """So long a person may take in the browser."""
@@ -56,6 +57,8 @@ def login(
 ) -> None:
     """Sign in at the OpenID provider of the cluster. Later commands then need no --token."""
     where = _where(master, issuer, client)
+    if not ISSUER.fits(where.issuer):
+        raise CrawlerError(f"--issuer: {shown(where.issuer)} given; {ISSUER.words} is allowed")
     provider, own = discover(where.issuer), sign_in.Client(where.client, secret)
     if device:
         found = _by_code(provider, own, where.scopes)

@@ -34,6 +34,9 @@ CALL = Call(TIMEOUT_S)
 TOKEN = "crawler.token"
 """The name under which a command keeps the token that it was given."""
 
+MASTERS = "crawler.masters"
+"""The name under which a command keeps the masters whose kept token it uses."""
+
 _UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
 """The beginnings of errors that say that a master is absent or silent."""
 
@@ -81,17 +84,19 @@ def addresses_of(text: str) -> list[str]:
 
 
 def own_token() -> str:
-    """Return what lets this command in; empty if it has nothing."""
+    """Return what lets this command in: what it was given, or what is kept for its masters, which
+    may be renewed meanwhile. It is empty if there is nothing. Raises CrawlerError."""
     context = click.get_current_context(silent=True)
-    found: str = context.meta.get(TOKEN, "") if context is not None else ""
-    return found
+    if context is None:
+        return ""
+    return context.meta.get(TOKEN) or token_for(context.meta.get(MASTERS, ()))
 
 
-def _find_token(addresses: Sequence[str]) -> None:
-    """Use the token that is kept for these masters, if the command was given none."""
+def _use_kept(addresses: Sequence[str]) -> None:
+    """Let the command use what is kept for these masters, if it was given no token."""
     context = click.get_current_context(silent=True)
-    if context is not None and not own_token():
-        context.meta[TOKEN] = token_for(addresses)
+    if context is not None:
+        context.meta[MASTERS] = addresses
 
 
 @contextlib.contextmanager
@@ -107,7 +112,7 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
     try:
         several = addresses_of(addresses)
         if not is_stranger:
-            _find_token(several)
+            _use_kept(several)
         make = partial(_Telling, token=own_token)
         client = AnyClient(several, make) if len(several) > 1 else make(several[0])
         yield client

@@ -69,7 +69,8 @@ def ask(url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
         text = _sent(request)
         found = json.loads(text) if text else {}
     except (OSError, HTTPException, ValueError, RecursionError) as error:
-        raise Unavailable(f"the OpenID provider gives no answer at {url}: {error}") from None
+        reason = getattr(error, "reason", error)  # what urllib wraps
+        raise Unavailable(f"the OpenID provider gives no answer at {url}: {reason}") from None
     if not isinstance(found, dict):
         raise Unavailable(f"the OpenID provider answers no JSON object at {url}")
     return found

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import click
 import gevent
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from crawler.api.oidc.people import OidcPeople
 from crawler.api.oidc.provider import discover
 from crawler.cli import kept_logins, token_file
 from crawler.cli.base import commands
+from crawler.cli.master import connected
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError
 from crawler.model.records import Spec
@@ -166,6 +168,18 @@ def test_an_expired_login_is_renewed_and_each_refresh_token_is_used_once(
     assert "your login has expired and cannot be renewed now: the OpenID provider gives" in told
 
 
+def test_a_command_that_goes_on_for_long_renews_its_login(provider, master, monkeypatch):
+    opens(monkeypatch, provider)
+    provider.lifetime_s = 5
+    assert run("login", master=master).exit_code == 0
+    with click.Context(commands), connected(master.address) as client:
+        shown = []
+        for _ in range(2):
+            client.nodes(CALL)
+            shown.append(token_file.kept_for([master.address]).refresh)
+    assert shown[0] != shown[1]
+
+
 def test_somebody_signs_in_with_a_code_on_another_device(provider, master, monkeypatch):
     pauses = []
 
@@ -249,6 +263,9 @@ def test_issuer_and_client_may_be_given_and_belong_together(provider, master, mo
     given = ["--issuer", provider.issuer, "--client", CLIENT]
     assert run("login", "--device", *given, master=master).exit_code == 0
     assert run("login", *given[:2], master=master).exit_code == 2
+    for wrong in ("http://id.example", "file:///etc", "https://"):
+        told = str(run("login", "--issuer", wrong, "--client", CLIENT).exception)
+        assert told.startswith(f"--issuer: '{wrong}' given; an https:// URL")
     with running(Master(FakeBackend())) as (other,):
         told = str(run("login", master=other).exception)
     assert "api.oidc_issuer is empty" in told
