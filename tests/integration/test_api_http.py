@@ -1,12 +1,14 @@
 """The HTTP server of a node: clients that say nothing, or say it slowly, do not keep others out."""
 
 import contextlib
+import errno
 import http.client
 import socket
 import time
 
 import gevent
 import gevent.monkey
+import gevent.socket
 import pytest
 
 from crawler.api.http import server as http_module
@@ -129,6 +131,56 @@ def test_requests_in_a_row_on_one_connection_are_all_answered(server):
         told += sock.recv(65536)
     assert told.count(b'"Address":"192.168.0.107:9089"}') == 2
     assert told.count(b'{"alive":true}HTTP/1.1 200 OK') == 1
+
+
+def test_an_answer_that_the_kernel_cannot_hold_arrives_whole():
+    body = bytes(range(256)) * 40_000
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    server = HttpServer("127.0.0.1", 0, app)
+    server.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == body
+        connection.close()
+    finally:
+        server.stop(0.1)
+
+
+def test_an_answer_that_fails_in_its_middle_is_followed_by_no_other():
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "100")])
+        yield b"half"
+        raise RuntimeError("in the middle")
+
+    server = HttpServer("127.0.0.1", 0, app)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            told = b"".join(iter(lambda: sock.recv(65536), b""))
+    finally:
+        server.stop(0.1)
+    assert told.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert told.endswith(b"\r\n\r\nhalf")
+
+
+def test_an_answer_waits_for_room_in_the_kernel(server, monkeypatch):
+    send = gevent.socket.socket.send
+    full = iter([True])
+
+    def send_later(sock, data, flags=0, timeout=None):
+        if timeout == 0.0 and next(full, False):
+            raise BlockingIOError(errno.EAGAIN, "full")
+        return send(sock, data, flags, timeout)
+
+    monkeypatch.setattr(gevent.socket.socket, "send", send_later)
+    assert status_of(server) == 200
+    assert next(full, False) is False, "it was full"
 
 
 def test_requests_that_take_their_time_are_answered(monkeypatch):

@@ -211,7 +211,18 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             super()._write_with_headers(data)
         finally:
             held, self._held = self._held, None
-        super()._sendall(held)
+        self._send(held)
+
+    def _send(self, answer: bytearray) -> None:
+        """Send an answer. Most fit into the buffer of the kernel: one system call does. gevent's
+        `sendall` makes another one before, to see how large that buffer is."""
+        try:
+            sent = self.socket.send(answer, timeout=0.0)
+        except BlockingIOError:
+            sent = 0
+        self.response_length += sent  # gevent sends no error after a part of an answer
+        if sent < len(answer):
+            super()._sendall(answer[sent:])
 
     def _sendall(self, data: bytes) -> None:
         if self._held is None:
