@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 from crawler.errors import InvalidArgument, shown
 from crawler.model.policy import PolicyChange
@@ -79,8 +79,7 @@ class PolicySchema(Request):
         if both:
             raise ValidationError(f"{shown(both[0])} is to be disabled too; give one", "enable")
 
-    @post_load
-    def _record(self, data: dict[str, Any], **kwargs: Any) -> PolicyChange:
+    def _record(self, data: dict[str, Any]) -> PolicyChange:
         return PolicyChange(**{each: data[each] for each in _CHANGES})
 
 
