@@ -7,6 +7,7 @@ what only the worker knows, such as the names of its databases.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from crawler.errors import shown
@@ -26,9 +27,9 @@ def faults(
 ) -> list[str]:
     """Return the faults, each with its path, its value and what is allowed; empty if there is none.
     `give_turn` lets others run; it is called now and then, because long lists take their time."""
-    with patterns.giving_turns(give_turn):
-        found = list(spider_faults(parameters, give_turn))
-        if SETTINGS in parameters:
+    found = list(spider_faults(parameters, give_turn))
+    if SETTINGS in parameters:
+        with patterns.giving_turns(give_turn):
             found += overrides.faults(parameters[SETTINGS], f"parameters.{SETTINGS}")
     return found
 
@@ -44,7 +45,7 @@ def spider_faults(
     for name, form in _LISTS.items():
         if name in parameters:
             yield from _list_faults(f"parameters.{name}", parameters[name], form, give_turn)
-    yield from _pattern_faults(parameters)
+    yield from _pattern_faults(parameters, give_turn)
 
 
 def reserved(name: str) -> str:
@@ -71,12 +72,14 @@ def _list_faults(path: str, value: Any, form: Form, give_turn: Callable[[], None
         yield _refusal(path, value, f"a list, each {form.words}")
 
 
-def _pattern_faults(parameters: Mapping[str, Any]) -> Iterator[str]:
+def _pattern_faults(parameters: Mapping[str, Any], give_turn: Callable[[], None]) -> Iterator[str]:
     """Yield what is wrong with the regular expressions of a task for a sitemap."""
     for name, read, inner in _HOLD_PATTERNS:
-        fault = patterns.first_fault(map(read, _items(parameters.get(name))))
-        if fault is not None:
-            yield f"parameters.{name}[{fault[0]}]{inner}: {fault[1]}"
+        if name in parameters:
+            with patterns.giving_turns(give_turn):
+                fault = patterns.first_fault(map(read, _items(parameters[name])))
+            if fault is not None:
+                yield f"parameters.{name}[{fault[0]}]{inner}: {fault[1]}"
 
 
 def _items(value: Any) -> list[Any]:
@@ -90,9 +93,14 @@ def _of_rule(rule: Any) -> str:
 
 
 def _is_web(url: str) -> bool:
+    return _web_check()(url)
+
+
+@cache  # an import costs more than the check
+def _web_check() -> Callable[[str], bool]:
     from crawler.settings.web import is_web  # here, because most commands look at no task
 
-    return is_web(url)
+    return is_web
 
 
 def _refusal(path: str, value: Any, allowed: str) -> str:
