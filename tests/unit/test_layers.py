@@ -150,7 +150,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "msgspec",
             "coordination/codec.py coordination/stored.py coordination/by_field.py"
-            " engine/frontier/journal.py",
+            " engine/frontier/journal.py api/http/bodies.py",
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),

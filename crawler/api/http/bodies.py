@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NoReturn
 
+import msgspec
 from google.protobuf.descriptor import FieldDescriptor
 
 from crawler.api import fields
@@ -48,7 +49,10 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 def write(value: Any) -> bytes:
     """Encode a value as a body: compact, and in UTF-8 whatever the strings contain."""
-    return _ENCODER.encode(value).encode(errors="backslashreplace")
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair; more than 64 bits
+        return _ENCODER.encode(value).encode(errors="backslashreplace")
 
 
 def placement(submission: Submission) -> dict[str, Any]:
@@ -59,11 +63,14 @@ def placement(submission: Submission) -> dict[str, Any]:
     that they do not know, so they get none.
     """
     resource, new = submission
-    is_plain = resource.spec == Spec(resource.name)
-    told = {} if new or is_plain else {"new": False, "state": resource.state.value}
+    told = {} if new or _is_plain(resource) else {"new": False, "state": resource.state.value}
     if resource.owner is None:
         return {"id": "", "Address": "", "reason": resource.reason, **told}
     return {"id": resource.owner.node_id, "Address": resource.owner.address, **told}
+
+
+def _is_plain(resource: Resource) -> bool:
+    return resource.spec == Spec(resource.name)
 
 
 def resource(resource: Resource) -> dict[str, Any]:

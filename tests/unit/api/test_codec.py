@@ -109,6 +109,13 @@ def test_what_the_cluster_says_of_a_task_may_be_sent_to_it_again(spec):
     assert codec.resource_from(codec.resource_message(Resource(spec))).spec == spec
 
 
+def test_half_a_character_and_a_long_number_are_written_too():
+    told = bodies.write({"half": "ü\ud800", "long": 2**70, "rest": [1.5, None, True]})
+    assert (
+        told == '{"half":"ü\\ud800","long":1180591620717411303424,"rest":[1.5,null,true]}'.encode()
+    )
+
+
 def test_constraints_are_judged_over_grpc_as_over_http():
     bad = pb.Constraints(
         requests={"cpu": math.nan},
