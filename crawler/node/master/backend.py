@@ -202,7 +202,7 @@ class LeaderBackend:
         clock = self._ctx.clock
         until_s = clock.monotonic() + call.timeout_s
         faults = parameter_faults(spec)
-        return faults, replace(call, timeout_s=max(0.0, until_s - clock.monotonic()))
+        return faults, Call(max(0.0, until_s - clock.monotonic()), call.forwarded)
 
     def _lacks_spider(self, spec: Spec) -> str:
         """Return why nobody can run a task, if no live worker offers its spider.

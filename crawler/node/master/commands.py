@@ -80,7 +80,7 @@ class Add:
             heed(self.faults)
             heed(self.objection(self.spec))
             check_names(draft, self.spec)
-            draft.put(Resource(self.spec, awaits_spider=self.waits))
+            draft.add(self.spec, self.waits)
         elif not _same(present.spec, self.spec):
             raise AlreadyExists(
                 f"task {self.spec.name!r} exists with another specification; "

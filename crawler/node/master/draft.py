@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from crawler.coordination.ledger import Change
-from crawler.model.records import Resource, State
+from crawler.model.records import Resource, Spec, State
 
 
 class Draft:
@@ -40,6 +40,11 @@ class Draft:
     def get(self, name: str) -> Resource | None:
         """Return the resource as this draft shows it, or None."""
         return self._changed[name] if name in self._changed else self.stored(name)
+
+    def add(self, spec: Spec, awaits_spider: bool = False) -> None:
+        """Set a new resource of that specification."""
+        new_id = self._new_id(spec.name)
+        self.put(Resource(spec, new_id, self.now_ns(), awaits_spider=awaits_spider))
 
     def put(self, resource: Resource) -> None:
         """Set a resource. It gets an id and a creation time if it lacks them."""

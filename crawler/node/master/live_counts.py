@@ -86,7 +86,7 @@ class LiveCounts:
         running = int(resource.state is State.RUNNING)
         counted = self._runs.get(resource.name)
         if counted is None or not (counted.is_of(resource) or counted.goes_on_in(resource)):
-            return resource.replace(running=running)
+            return resource.replace(running=running) if running != resource.running else resource
         told = counted.report
         return resource.replace(counts=told.counts, shard_counts=told.shard_counts, running=running)
 
