@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields
 
 from crawler.errors import shown
 from crawler.model.access import GIVEN, Role, TokenWish
@@ -36,8 +36,7 @@ class TokenSchema(Request):
     labels = Labels(load_default=dict)
     expiration_time = Whole(0, LAST_NS, load_default=0)
 
-    @post_load
-    def _record(self, data: dict[str, Any], **kwargs: Any) -> TokenWish:
+    def _record(self, data: dict[str, Any]) -> TokenWish:
         return TokenWish(data["name"], data["role"], data["labels"], data["expiration_time"])
 
 
