@@ -5,8 +5,10 @@ In a checkout gunicorn finds them by itself, through gunicorn.conf.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 # A node must be made in the process that runs it: no gRPC channel survives a fork.
@@ -25,6 +27,34 @@ keepalive = 5
 
 # Its path is the same for all servers of a user: the second would take it from the first.
 control_socket_disable = True
+
+
+certfile: str | None = None
+keyfile: str | None = None
+
+
+def _serve_tls() -> None:
+    """Let gunicorn serve TLS if the nodes do. It asks for these files; a process of it then takes
+    the context of its node."""
+    global certfile, keyfile
+    from crawler.errors import ConfigError
+    from crawler.settings import config
+
+    with contextlib.suppress(ConfigError):  # on_starting tells of it
+        settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
+        if settings.tls.cert:
+            certfile = str(Path(settings.folder, settings.tls.cert))
+            keyfile = str(Path(settings.folder, settings.tls.key))
+
+
+_serve_tls()
+
+
+def ssl_context(gunicorn_settings: Any, usual: Any) -> Any:
+    """Return what wraps connections in TLS: with the certificates of the node, as they are now."""
+    from crawler import gunicorn
+
+    return gunicorn.tls_context() or usual()
 
 
 def on_starting(server: Any) -> None:

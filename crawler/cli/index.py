@@ -29,6 +29,7 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Begin TASK anew, whatever its state: what its crawl has done so far is dropped.",
     ),
+    "certs": Source("certs", patch, "Make the certificates of a small cluster."),
     "check": Source(
         "spiders", patch, "Find faults in the spiders of files, without fetching anything."
     ),

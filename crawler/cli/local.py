@@ -185,16 +185,14 @@ def _tell_served(served: Counter[int], wanted: Event) -> None:
 def _tell_addresses(cluster: Any, site_url: str) -> None:
     click.echo(f"etcd       {cluster.etcd.endpoint}")
     for node in cluster.nodes:
-        click.echo(f"{node.title:<10} http://{node.http}  grpc {node.grpc}")
+        click.echo(f"{node.title:<10} {cluster.scheme}://{node.http}  grpc {node.grpc}")
     click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}/*.log\n")
-    click.echo(
-        f"{_suggestion(cluster.masters[0].http, site_url)}\nPress Ctrl-C to stop everything."
-    )
+    click.echo(f"{_suggestion(cluster, site_url)}\nPress Ctrl-C to stop everything.")
 
 
-def _suggestion(master: str, site_url: str) -> str:
+def _suggestion(cluster: Any, site_url: str) -> str:
     """Return how to add a task that the workers can run."""
-    spiders = _spiders(master)
+    spiders = _spiders(cluster)
     if not spiders:
         return (
             "The workers have no spider yet: write one (crawler new spider shop URL), list its file"
@@ -206,15 +204,22 @@ def _suggestion(master: str, site_url: str) -> str:
         task = {"name": "fiction", "spider": DEMO_SPIDER, "parameters": {"start_urls": [start]}}
     body = json.dumps(task, separators=(",", ":"))
     header = "-H 'content-type: application/json'"
-    return f"Try: curl {header} -d '{body}' http://{master}/crawler/resource"
+    if cluster.ca:
+        header = f"--cacert {cluster.ca} {header}"
+    return f"Try: curl {header} -d '{body}' {_url(cluster)}/crawler/resource"
 
 
-def _spiders(master: str) -> list[str]:
+def _url(cluster: Any) -> str:
+    """Return the URL of a master."""
+    return f"{cluster.scheme}://{cluster.masters[0].http}"
+
+
+def _spiders(cluster: Any) -> list[str]:
     """Return the spiders of the workers, as a master tells them; none if it does not answer."""
     from crawler.local.cluster import get_json
 
     try:
-        nodes = get_json(f"http://{master}/crawler/node")["nodes"]
+        nodes = get_json(f"{_url(cluster)}/crawler/node", context=cluster.context)["nodes"]
     except Unavailable:
         return []
     return sorted({name for node in nodes for name in node["spiders"]})

@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import gevent
@@ -19,8 +20,11 @@ from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
-from crawler.errors import CrawlerError, NotFound, Retryable, shown
+from crawler.errors import ConfigError, CrawlerError, NotFound, Retryable, shown
 from crawler.model.shards import is_like_shard
+
+if TYPE_CHECKING:
+    from crawler.settings.tls_files import Pem
 
 TIMEOUT_S = 20.0
 """How many seconds an answer may take. On a busy machine a master takes many. A master that is not
@@ -36,6 +40,8 @@ TOKEN = "crawler.token"
 
 MASTERS = "crawler.masters"
 """The name under which a command keeps the masters whose kept token it uses."""
+TLS = "crawler.tls"
+"""The name under which a command keeps the files that it was given for TLS."""
 
 _UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
 """The beginnings of errors that say that a master is absent or silent."""
@@ -72,9 +78,35 @@ _TOKEN: Callable[..., Any] = click.option(
 )
 
 
+def _tls(name: str, help: str) -> Callable[..., Any]:
+    """Return the option with which a command is given one of the files for TLS."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        context.meta.setdefault(TLS, {})[name] = value or ""
+
+    return click.option(
+        f"--tls-{name}",
+        envvar=f"CRAWLER_TLS_{name.upper()}",
+        show_envvar=True,
+        metavar="FILE",
+        expose_value=False,
+        callback=keep,
+        help=help,
+    )
+
+
+_TLS_OPTIONS = (
+    _tls("ca", "The authority (PEM) of a cluster with TLS. Without it, the command uses no TLS."),
+    _tls("cert", "A certificate (PEM) of your own, if the cluster asks for one."),
+    _tls("key", "The private key (PEM) of --tls-cert."),
+)
+
+
 def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options with which a command reaches a cluster."""
-    found: Callable[..., Any] = ADDRESS(_TOKEN(command))
+    found = command
+    for option in (*reversed(_TLS_OPTIONS), _TOKEN, ADDRESS):
+        found = option(found)
     return found
 
 
@@ -90,6 +122,28 @@ def own_token() -> str:
     if context is None:
         return ""
     return context.meta.get(TOKEN) or token_for(context.meta.get(MASTERS, ()))
+
+
+def own_pem() -> Pem | None:
+    """Return what this command uses for TLS; None without. Raises ConfigError."""
+    context = click.get_current_context(silent=True)
+    files = context.meta.get(TLS, {}) if context is not None else {}
+    return _read_pem(*(files.get(name, "") for name in ("ca", "cert", "key")))
+
+
+@lru_cache
+def _read_pem(ca: str, cert: str, key: str) -> Pem | None:
+    if not ca:
+        return None
+    from crawler.settings import tls_files  # most commands need no TLS
+    from crawler.settings.sections import TlsSettings
+
+    if bool(cert) != bool(key):
+        raise ConfigError("--tls-cert and --tls-key: one given; both or none are allowed")
+    try:
+        return tls_files.read("tls", TlsSettings(ca=ca, cert=cert, key=key), str(Path.cwd()))
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("tls.", "--tls-")) from error
 
 
 def _use_kept(addresses: Sequence[str]) -> None:
@@ -113,7 +167,8 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
         several = addresses_of(addresses)
         if not is_stranger:
             _use_kept(several)
-        make = partial(_Telling, token=own_token)
+        own_pem()  # bad files are told before anything is asked
+        make = partial(_Telling, token=own_token, pem=own_pem)
         client = AnyClient(several, make) if len(several) > 1 else make(several[0])
         yield client
     except Retryable as error:
@@ -167,6 +222,8 @@ def _told(addresses: list[str], message: str) -> str:
             f"no master answers at {address}; start one (crawler up, crawler master), "
             "or name the gRPC address of another: --master HOST:PORT or CRAWLER_MASTER"
         )
+    if message.startswith(f"cannot talk to {address}"):
+        return message
     return f"the master at {address} says: {message}"
 
 

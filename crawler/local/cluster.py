@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
+import ssl
 import sys
 import tempfile
 import urllib.error
@@ -23,6 +25,9 @@ from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
+from crawler.settings import config as config_files
+from crawler.settings import tls_files
+from crawler.settings.sections import Settings
 
 HOST = "127.0.0.1"
 READY_S = 30.0
@@ -88,6 +93,13 @@ class LocalCluster:
             **_OWN_ETCD,
             **(environment or {}),
         }
+        settings = config_files.load(config, {**os.environ, **self._environment})
+        self.scheme = "https" if settings.tls.cert else "http"
+        """The scheme of the URLs of its nodes."""
+        self.ca = str(Path(settings.folder, settings.tls.ca)) if settings.tls.cert else ""
+        """The file of their authority; empty without TLS."""
+        self.context = tls_context(settings)
+        """What reaches them over https; None without TLS."""
         self._wanted = [("master", str(n)) for n in range(1, masters + 1)]
         self._wanted += [("worker", str(n)) for n in range(1, workers + 1)]
         self._usual_ports = usual_ports
@@ -137,7 +149,7 @@ class LocalCluster:
     def wait_until_ready(self, node: LocalNode) -> None:
         """Wait for /readyz. Raises ClusterFailed with the end of the node's log."""
         deadline_s = self._clock.monotonic() + READY_S
-        while not is_ready(node.http):
+        while not is_ready(node.http, self.context):
             self.check()
             if self._clock.monotonic() > deadline_s:
                 raise ClusterFailed(
@@ -194,10 +206,22 @@ class LocalCluster:
         return LocalNode(role, name, http, grpc, process)
 
 
-def get_json(url: str, timeout_s: float = 5.0) -> Any:
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return what reaches the nodes of this machine over https; None if they serve without TLS."""
+    tls = settings.tls
+    if not tls.cert:
+        return None
+    tls_files.check("tls", tls, settings.folder)
+    ca, cert, key = (Path(settings.folder, file) for file in (tls.ca, tls.cert, tls.key))
+    made = ssl.create_default_context(cafile=str(ca))
+    made.load_cert_chain(cert, key)
+    return made
+
+
+def get_json(url: str, timeout_s: float = 5.0, context: ssl.SSLContext | None = None) -> Any:
     """Return the JSON at a URL on this machine. Raises Unavailable."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+        with urllib.request.urlopen(url, timeout=timeout_s, context=context) as answer:
             return json.load(answer)
     except (
         OSError,
@@ -207,10 +231,11 @@ def get_json(url: str, timeout_s: float = 5.0) -> Any:
         raise Unavailable(f"{url}: {error}") from error
 
 
-def is_ready(address: str) -> bool:
-    """Whether the node at that address reports that it is ready."""
+def is_ready(address: str, context: ssl.SSLContext | None = None) -> bool:
+    """Whether the node at that address reports that it is ready: with a context, over https."""
+    scheme = "http" if context is None else "https"
     try:
-        get_json(f"http://{address}/readyz", 1.0)
+        get_json(f"{scheme}://{address}/readyz", 1.0, context)
     except Unavailable:
         return False
     return True

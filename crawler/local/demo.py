@@ -57,6 +57,13 @@ def open_bookshop() -> BookshopServer:
     return site
 
 
+_NO_TLS = {
+    **{f"CRAWLER_TLS_{name}": "" for name in ("CA", "CERT", "KEY")},
+    "CRAWLER_TLS_CLIENT_CERTIFICATES": "none",
+}
+"""The demo is of this machine alone, whatever the settings say about TLS."""
+
+
 def bundled() -> str:
     """Return the demo's own settings file. What is written goes into the working folder."""
     for variable, folder in _FOLDERS.items():
@@ -76,7 +83,7 @@ def run_demo(
             raise ConfigError(f"{file}: tasks: none given; list at least one task")
         say(f"bookshop at {site.url}; starting etcd, 2 masters and 2 workers")
         started_s = clock.monotonic()
-        with LocalCluster(file) as cluster:
+        with LocalCluster(file, environment=_NO_TLS) as cluster:
             finished = _crawl(cluster, settings.tasks, progress, clock)
         progress.finish(finished, clock.monotonic() - started_s)
         items = Path(settings.folder, settings.worker.items).resolve()

@@ -23,6 +23,7 @@ from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Crawls, Service
+from crawler.api.tls import Certificates
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
@@ -93,6 +94,8 @@ class Node:
         self._metrics = Metrics()
         self._limiter = RateLimiter(settings.api, self._metrics)
         self._access = Access(self._store, self._keys, settings.api, self._clock)
+        self.certificates = Certificates.of(settings, self._clock)
+        """Those of its servers; None without TLS."""
         self._hub = HubWatch(settings.node.hub_limit_s)
         # A store in this process ends with it, and a guard cannot follow a clock of a test.
         is_alone = store is None and clock is None
@@ -122,7 +125,7 @@ class Node:
             lambda: self._supervisor.count + self._members.count,
         )
         self._rpc = self._build_rpc(self._grpc_at)
-        self._http = HttpServer(*self._http_at, self.app, self._metrics) if serve_http else None
+        self._http = self._build_http() if serve_http else None
 
     @property
     def address(self) -> str:
@@ -161,6 +164,8 @@ class Node:
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._guard.start(self._supervisor)
         self._access.start(self._supervisor)
+        if self.certificates is not None:
+            self.certificates.start(self._supervisor)
         self._role.start(self._supervisor)
 
     def _load(self) -> None:
@@ -229,7 +234,7 @@ class Node:
         )
 
     def _build_master(self) -> None:
-        peers = Peers(forwards=True, token=self._access.secret)
+        peers = self._peers(forwards=True)
         master = Master(self._store, self._settings, self._clock, peers, self._access.tokens)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
@@ -254,13 +259,22 @@ class Node:
             crew,
             states,
             self._clock,
-            peers=Peers(forwards=False, token=self._access.secret),
+            peers=self._peers(forwards=False),
             hub=self._hub,
         )
         self._crawls = crew.crawls
         self._labels_of = worker.labels_of
         self._servicer = CrawlsServicer(crew.crawls, worker.labels_of)
         self.app = self._build_app(None)
+
+    def _peers(self, *, forwards: bool) -> Peers:
+        known = self.certificates
+        return Peers(
+            forwards=forwards, token=self._access.secret, pem=lambda: known.pem if known else None
+        )
+
+    def _build_http(self) -> HttpServer:
+        return HttpServer(*self._http_at, self.app, self._metrics, self.certificates)
 
     def _build_app(self, service: Service | None) -> Flask:
         return build_app(
@@ -285,6 +299,7 @@ class Node:
             servicer=self._servicer,
             limiter=self._limiter,
             doors=self._access.doors,
+            certificates=self.certificates,
         )
 
     def _listen(self) -> None:

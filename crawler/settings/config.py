@@ -21,7 +21,7 @@ from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
 from crawler.settings.schema import from_text, meant_or_allowed, read
-from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings
+from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings, TlsSettings
 from crawler.settings.worker import IN_PROCESS, FrontierSettings, WorkerSettings
 
 ENVIRONMENT = "CRAWLER_"
@@ -238,6 +238,7 @@ class _Loader:
         self._check_etcd(built["etcd"])
         for name, what in built["api"].oidc_faults():
             self._fault(f"api.{name}", f"{what} allowed")
+        self._check_tls(built["tls"])
         self._check_frontier(built["frontier"])
         self._check_shared(built["frontier"])
         self._check_processes(built["worker"])
@@ -261,6 +262,21 @@ class _Loader:
                     f"etcd.{other}",
                     f"nothing given, but etcd.{name} is; set {variable('etcd', other)} too",
                 )
+
+    def _check_tls(self, tls: TlsSettings) -> None:
+        """Check the settings that have no effect without others. An authority alone has one: the
+        command line takes it from the same variable."""
+        for name, other in (("cert", "key"), ("key", "cert"), ("cert", "ca")):
+            if getattr(tls, name) and not getattr(tls, other):
+                self._fault(
+                    f"tls.{other}",
+                    f"nothing given, but tls.{name} is; set {variable('tls', other)} too",
+                )
+        if tls.client_certificates != "none" and not tls.cert:
+            self._fault(
+                "tls.client_certificates",
+                f"{tls.client_certificates} given, but tls.cert is empty; none is allowed without",
+            )
 
     def _check_frontier(self, frontier: FrontierSettings) -> None:
         """Check the settings that have no effect without others. A password alone has one:

@@ -189,6 +189,30 @@ class ApiSettings(OidcSettings):
 
 
 @dataclass(frozen=True)
+class TlsSettings:
+    """TLS of a node's own servers, and of its calls to other nodes; see docs/security.md."""
+
+    ca: str = setting(
+        "",
+        "PEM file of the authority that signed the certificates of all nodes. By it nodes verify "
+        "each other, and the certificates of clients.",
+    )
+    cert: str = setting(
+        "",
+        "PEM file of this node's own certificate, followed by those between it and the authority. "
+        "It must name the host under which other nodes reach this one. If empty, the node serves "
+        "without TLS.",
+    )
+    key: str = setting("", "PEM file of the private key of `tls.cert`, without a password.")
+    client_certificates: str = setting(
+        "none",
+        "Who must show a certificate of `tls.ca`: nobody; all who come over gRPC, which are the "
+        "other nodes and the command line; or all.",
+        one_of=("none", "grpc", "all"),
+    )
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """What a node logs, and how."""
 
@@ -212,6 +236,7 @@ class Settings:
     coordination: CoordinationSettings = field(default_factory=CoordinationSettings)
     scheduler: SchedulerSettings = field(default_factory=SchedulerSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)

@@ -6,6 +6,7 @@ Libraries report bad files only as a connection that is never made.
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,21 @@ class Files(Protocol):
     def key(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """What TLS needs, each in PEM. Without `cert` and `key`, no certificate is shown."""
+
+    ca: bytes
+    cert: bytes = b""
+    key: bytes = field(default=b"", repr=False)
+
+
+def read(section: str, files: Files, folder: str) -> Pem:
+    """Return what the files hold. Raises ConfigError as `check` does."""
+    check(section, files, folder)
+    return Pem(*(_content(folder, file) for file in (files.ca, files.cert, files.key)))
+
+
 def check(section: str, files: Files, folder: str) -> None:
     """Look at the files. Relative paths start at the folder.
 
@@ -44,6 +60,10 @@ def check(section: str, files: Files, folder: str) -> None:
             ) from error
     if files.cert:
         _check_pair(section, context, Path(folder, files.cert), Path(folder, files.key))
+
+
+def _content(folder: str, file: str) -> bytes:
+    return Path(folder, file).read_bytes() if file else b""
 
 
 def _check_readable(name: str, folder: str, file: str) -> None:

@@ -27,7 +27,7 @@ LAYERS = {
         {"engine"},
     ],
     "api": [
-        {"backend", "failures", "health", "limiter", "doors", "oidc"},
+        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls"},
         {"bounded", "fields"},
         {"service"},
         {"bounded_crawls"},
@@ -116,6 +116,7 @@ CLI = (
     *(
         "__init__",
         "base",
+        "certs",
         "cluster",
         "drain",
         "frontier",
@@ -146,6 +147,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "pluggy",
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
+        ("cryptography", "local/authority.py"),
         ("snowflake", "coordination/snowflake.py"),
         (
             "msgspec",

@@ -21,6 +21,8 @@ from crawler.api.failures import CODES, Failure, shorten
 from crawler.api.http import bodies
 from crawler.api.http.chunked import ChunkedBody
 from crawler.api.http.request_head import Head, NotImplementedHere, check_first_line
+from crawler.api.http.tls import Context
+from crawler.api.tls import Certificates
 from crawler.clock import SystemClock
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
@@ -50,7 +52,14 @@ _REASONS = {"INVALID_ARGUMENT": "Bad Request", "UNIMPLEMENTED": "Not Implemented
 class HttpServer:
     """Serves an application at host:port. Port 0 chooses a free one."""
 
-    def __init__(self, host: str, port: int, app: Flask, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        app: Flask,
+        metrics: Metrics | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         faults = LoggingLogAdapter(logging.getLogger("crawler.http"), level=logging.DEBUG)
         self._at = f"{host}:{port}"
         self._clock = SystemClock()
@@ -62,6 +71,7 @@ class HttpServer:
             error_log=faults,
             spawn=self._connections,
             handler_class=_Handler,
+            **({"ssl_context": Context(certificates)} if certificates else {}),
         )
         if metrics is not None:
             metrics.queue("http connections", MAX_CONNECTIONS, lambda: len(self._connections))

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
-from crawler.api.rpc import codec, policy_codec, token_codec
+from crawler.api.rpc import codec, policy_codec, tls, token_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
     ANSWERED,
@@ -36,6 +36,9 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.supervision import run_aside
 
+if TYPE_CHECKING:
+    from crawler.settings.tls_files import Pem
+
 MARGIN_S = 0.5
 """How many seconds after its deadline a call is abandoned from outside. While the native thread
 pool is stuck, gRPC does not observe its own deadlines."""
@@ -46,6 +49,15 @@ MAX_REPORTS = 500
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
 meanwhile, so that nothing else would show that it is back."""
+
+
+def no_tls() -> Pem | None:
+    """Return nothing: the client connects without TLS."""
+    return None
+
+
+KEPT_CHANNELS = 2
+"""How many channels a client has when certificates have changed."""
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -73,25 +85,35 @@ class Client:
         forwards: bool = False,
         gate: Bulkhead | None = None,
         token: Callable[[], str] = str,
+        pem: Callable[[], Pem | None] = no_tls,
     ) -> None:
         """`gate` is the bulkhead of that master. Without one the client makes its own. `token`
-        returns what it shows at the door; nothing if that is empty."""
+        returns what it shows at the door; nothing if that is empty. `pem` returns what TLS needs,
+        as it is now."""
         self.gate = gate or Bulkhead(address, SystemClock())
         self._address = address
         self._forwards = forwards
         self._token = token
+        self._pem = pem
+        self._channels: list[tuple[Pem | None, grpc.Channel]] = []
         self._closed = False
         self._trouble = ("", 0.0)
 
-    @cached_property
-    def _channel(self) -> Any:
-        """The channel. The first call makes it, because Python 3.12 cannot end cleanly with an
-        unused one."""
-        return grpc.insecure_channel(self._address, options=_OPTIONS)
+    def _channel(self) -> grpc.Channel:
+        """Return the channel. The first call makes it, because Python 3.12 cannot end cleanly with
+        an unused one. When certificates have changed there is a new one. The one before stays
+        until the next change, for the calls that it carries."""
+        pem = self._pem()
+        if not self._channels or self._channels[-1][0] != pem:
+            self._channels.append((pem, tls.channel(self._address, pem, _OPTIONS)))
+            self.__dict__.pop("_stub", None)
+            self._close(self._channels[:-KEPT_CHANNELS])
+            del self._channels[:-KEPT_CHANNELS]
+        return self._channels[-1][1]
 
     @cached_property
     def _stub(self) -> Any:
-        return pb_grpc.CrawlerMasterStub(self._channel)  # type: ignore[no-untyped-call]
+        return pb_grpc.CrawlerMasterStub(self._channel())  # type: ignore[no-untyped-call]
 
     @property
     def asked(self) -> str:
@@ -101,8 +123,11 @@ class Client:
     def close(self) -> None:
         """Close the channel. Calls in flight end with an error."""
         self._closed = True
-        if "_channel" in self.__dict__:
-            run_aside(f"close {self._address}", self._channel.close)
+        self._close(self._channels)
+
+    def _close(self, channels: Sequence[tuple[Pem | None, grpc.Channel]]) -> None:
+        for _, channel in channels:
+            run_aside(f"close {self._address}", channel.close)
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
@@ -229,6 +254,7 @@ class Client:
         limit = gevent.Timeout(passage.left_s + MARGIN_S)
         try:
             with limit:
+                self._channel()  # a new one, and its stub, if the certificates have changed
                 send = getattr(self._stub, method)
                 answer = send(request, timeout=passage.left_s, metadata=self._metadata(call))
         except gevent.Timeout as expired:
@@ -271,7 +297,12 @@ class Client:
         return OutcomeUnknown(f"{self._address} went away during the call: {message}")
 
     def _unreachable(self, message: str) -> Unavailable:
-        told = f"cannot reach {self._address}: {message}"
+        hint = tls.hint(message, self._address, is_tls=self._pem() is not None)
+        told = (
+            f"cannot talk to {self._address}: {hint}"
+            if hint
+            else f"cannot reach {self._address}: {message}"
+        )
         if self._forwards:
             told = (
                 f"nobody leads: {told}; it was the leader, and another master takes over when its "

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead
-from crawler.api.rpc.client import Client
+from crawler.api.rpc.client import Client, no_tls
 from crawler.clock import SystemClock
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
 
     from crawler.metrics import Metrics
+    from crawler.settings.tls_files import Pem
 
 MAX_PEERS = 8
 """How many channels stay open; there are not that many masters."""
@@ -26,10 +27,18 @@ class Peers:
     has its own bulkhead, so that calls to a new leader do not depend on the old one.
     """
 
-    def __init__(self, *, forwards: bool = True, token: Callable[[], str] = str) -> None:
-        """`token` returns the secret by which nodes know each other."""
+    def __init__(
+        self,
+        *,
+        forwards: bool = True,
+        token: Callable[[], str] = str,
+        pem: Callable[[], Pem | None] = no_tls,
+    ) -> None:
+        """`token` returns the secret by which nodes know each other. `pem` returns what TLS needs,
+        as it is now."""
         self._forwards = forwards
         self._token = token
+        self._pem = pem
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._refused: dict[str, Counter] = {}
 
@@ -55,7 +64,7 @@ class Peers:
             before = "nobody leads: " if self._forwards else ""
             gate = Bulkhead(address, SystemClock(), self._count, before)
             self._clients[address] = Client(
-                address, forwards=self._forwards, gate=gate, token=self._token
+                address, forwards=self._forwards, gate=gate, token=self._token, pem=self._pem
             )
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:

@@ -18,13 +18,14 @@ from grpc_reflection.v1alpha import reflection
 from crawler.api.doors import Doors, protected
 from crawler.api.health import Health
 from crawler.api.limiter import RateLimiter
-from crawler.api.rpc import worker
+from crawler.api.rpc import tls, worker
 from crawler.api.rpc.access import AccessInterceptor
 from crawler.api.rpc.admission import AdmissionInterceptor
 from crawler.api.rpc.interceptors import CallInterceptor, ErrorInterceptor
 from crawler.api.rpc.places import Kinds
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
+from crawler.api.tls import Certificates
 from crawler.clock import SystemClock
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
@@ -80,6 +81,7 @@ class RpcServer:
         servicer: Servicer | CrawlsServicer | None = None,
         limiter: RateLimiter | None = None,
         doors: Doors | None = None,
+        certificates: Certificates | None = None,
         max_calls: int = MAX_CALLS,
     ) -> None:
         self.port = 0
@@ -88,6 +90,7 @@ class RpcServer:
         self._health = health
         self._settings = settings
         self._servicer = servicer
+        self._certificates = certificates
         self._clock = SystemClock()
         self._calls = CallInterceptor(metrics, self._clock)
         kinds = Kinds(metrics, max_calls)
@@ -161,7 +164,10 @@ class RpcServer:
     def _bind(self, server: grpc.Server) -> int:
         listen = f"[::]{self._address}" if self._address.startswith(":") else self._address
         try:
-            return int(server.add_insecure_port(listen))
+            if self._certificates is None:
+                return int(server.add_insecure_port(listen))
+            credentials = tls.server_credentials(self._certificates)
+            return int(server.add_secure_port(listen, credentials))
         except RuntimeError:
             raise ConfigError(
                 f"node.grpc: cannot listen at {self._address}: the port is taken, or the host is "

@@ -86,4 +86,4 @@ class CrawlsClient(Client):
 
     @cached_property
     def _stub(self) -> Any:
-        return pb_grpc.CrawlerWorkerStub(self._channel)  # type: ignore[no-untyped-call]
+        return pb_grpc.CrawlerWorkerStub(self._channel())  # type: ignore[no-untyped-call]

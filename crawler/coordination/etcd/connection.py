@@ -4,9 +4,7 @@ services."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -40,14 +38,10 @@ Call = Callable[..., Any]
 """One method of a stub."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """What TLS to etcd needs, each in PEM. Without `cert` and `key` the client shows no
-    certificate."""
+class Tls(tls_files.Pem):
+    """What TLS to etcd needs."""
 
-    ca: bytes
-    cert: bytes = b""
-    key: bytes = field(default=b"", repr=False)
+    __slots__ = ()
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Return the credentials of a channel."""
@@ -140,9 +134,5 @@ def read_tls(settings: EtcdSettings, folder: str) -> Tls | None:
     """
     if not settings.ca:
         return None
-    tls_files.check("etcd", settings, folder)
-    return Tls(*(_read(folder, file) for file in (settings.ca, settings.cert, settings.key)))
-
-
-def _read(folder: str, file: str) -> bytes:
-    return Path(folder, file).read_bytes() if file else b""
+    read = tls_files.read("etcd", settings, folder)
+    return Tls(read.ca, read.cert, read.key)
