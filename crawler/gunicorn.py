@@ -18,6 +18,7 @@ import gevent
 from flask import Flask
 
 from crawler import boot, logs
+from crawler.api.http.tls import Context
 from crawler.errors import ConfigError
 from crawler.node.node import Node
 from crawler.settings import config
@@ -26,9 +27,6 @@ from crawler.supervision import OnEnd, Supervisor
 BOOT_ERROR = 4
 """gunicorn's exit status if an application cannot be loaded. gunicorn then stops, and does not try
 again."""
-
-_nodes: list[Node] = []
-"""The node of this process, once it is made."""
 
 LOOK_S = 0.1
 LOOKS = 100
@@ -50,21 +48,14 @@ def start_node(role_name: str) -> Flask:
         settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
         logs.setup(settings.logs.level, settings.logs.style)
         node = Node(role_name, settings, serve_http=False, several=True)
-        _nodes[:] = [node]
+        if node.certificates is not None:
+            Context.of_process = Context(node.certificates)
         _leave_with(node, asked)
         boot.take_stops()
         node.start()
     except ConfigError as error:
         _fail(error, asked)
     return node.app
-
-
-def tls_context() -> Any:
-    """Return what wraps connections in TLS; None if the node has none, or there is no node."""
-    from crawler.api.http.tls import Context
-
-    found = [node.certificates for node in _nodes if node.certificates is not None]
-    return Context(found[0]) if found else None
 
 
 def _fail(error: ConfigError, asked: Asked) -> NoReturn:

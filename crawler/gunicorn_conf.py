@@ -52,9 +52,9 @@ _serve_tls()
 
 def ssl_context(gunicorn_settings: Any, usual: Any) -> Any:
     """Return what wraps connections in TLS: with the certificates of the node, as they are now."""
-    from crawler import gunicorn
+    from crawler.api.http.tls import Context
 
-    return gunicorn.tls_context() or usual()
+    return Context.of_process or usual()
 
 
 def on_starting(server: Any) -> None:

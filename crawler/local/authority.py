@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,7 +37,7 @@ _HOST = re.compile(
 )
 _NAME = re.compile(r"[\w.-]+")
 
-Key = ec.EllipticCurvePrivateKey
+Key: TypeAlias = ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)

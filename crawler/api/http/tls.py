@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 
@@ -26,6 +26,9 @@ NO_TLS = "this port speaks TLS: use https:// instead of http://"
 
 class Context:
     """What servers use of an SSLContext. Each connection begins with the newest certificate."""
+
+    of_process: ClassVar[Context | None] = None
+    """That of the node of this process, for gunicorn."""
 
     def __init__(self, certificates: Certificates) -> None:
         self._certificates = certificates
