@@ -260,7 +260,15 @@ class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
 
-    def __init__(self, backend=None, settings=None, max_calls=256, tokens=None, people=None):
+    def __init__(
+        self,
+        backend=None,
+        settings=None,
+        max_calls=256,
+        tokens=None,
+        people=None,
+        certificates=None,
+    ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
         self.service = Service(self.election)
@@ -286,6 +294,7 @@ class Master:
             servicer=self.servicer,
             limiter=self.limiter,
             doors=self.doors,
+            certificates=certificates,
             max_calls=max_calls,
         )
         self.web = self.app.test_client()
