@@ -32,11 +32,12 @@ def create(folder: Path, hosts: Sequence[str], name: str) -> None:
     With an authority in FOLDER already, this one makes the certificates: for new hosts, and anew
     for those that have one. A certificate also names localhost, for commands on the same machine.
     """
-    from crawler.local.authority import Authority  # imports cryptography
+    from crawler.local.authority import Authority, check  # imports cryptography
 
     folder = folder.resolve()
-    authority = Authority.in_folder(folder)
     names = {name: hosts} if name else {host: [host] for host in hosts}
+    check(names)
+    authority = Authority.in_folder(folder)
     made = [authority.issue(each, named) for each, named in names.items()]
     about = "a new authority" if authority.is_new else "the authority that was there"
     click.echo(f"{folder / 'ca.pem'}: {about}, until {authority.expires:%Y-%m-%d}")

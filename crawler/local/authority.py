@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -35,7 +35,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(
     r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*"
 )
-_NAME = re.compile(r"[\w.-]+")
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 
 Key: TypeAlias = ec.EllipticCurvePrivateKey
 
@@ -79,14 +79,10 @@ class Authority:
 
     def issue(self, name: str, hosts: Sequence[str]) -> Issued:
         """Make a certificate for these hosts, in files of that name. Raises ConfigError."""
-        if name in ("ca", ".", "..") or not _NAME.fullmatch(name.replace(":", "-")):
-            raise ConfigError(
-                f"--name: {name!r} given; letters, digits, dots and hyphens are allowed, but not ca"
-            )
         names = list(dict.fromkeys((*map(str.lower, hosts), *LOCAL)))
         key = ec.generate_private_key(ec.SECP256R1())
         made = self._signed(key, name, [_general(host) for host in names])
-        stem = name.replace(":", "-").replace("*", "all")
+        stem = _stem(name)
         cert_file, key_file = (self._folder / f"{stem}.{end}" for end in ("pem", "key"))
         _write(key_file, _private(key), OWNERS)
         _write(cert_file, _public(made), READERS)
@@ -145,6 +141,23 @@ def _usage(**wanted: bool) -> x509.KeyUsage:
         *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
     )
     return x509.KeyUsage(**{each: wanted.get(each, False) for each in every})
+
+
+def check(names: Mapping[str, Sequence[str]]) -> None:
+    """Check the names of files, and the hosts of each. Raises ConfigError."""
+    for name, hosts in names.items():
+        for host in hosts:
+            _general(host.lower())
+        if name == "ca" or not _NAME.fullmatch(_stem(name)):
+            raise ConfigError(
+                f"--name: {name!r} given; letters, digits, dots, hyphens and underscores are "
+                "allowed, but not ca, whose files are those of the authority"
+            )
+
+
+def _stem(name: str) -> str:
+    """Return the name of the files: an IPv6 address or a wildcard would be a bad one."""
+    return name.lower().replace(":", "-").replace("*", "all")
 
 
 def _general(host: str) -> x509.GeneralName:

@@ -14,7 +14,7 @@ from crawler.api.rpc.client import Client
 from crawler.api.service import Call
 from crawler.local import cluster as cluster_module
 from crawler.local.authority import Authority
-from crawler.local.cluster import LocalCluster, get_json
+from crawler.local.cluster import LocalCluster, is_ready
 from crawler.local.ports import free_ports
 from crawler.local.processes import LocalProcess
 from crawler.model.records import Query, Spec
@@ -50,6 +50,25 @@ def cluster(folder):
         with LocalCluster(str(folder / "config.yaml"), workers=1) as started:
             started.keeps_logs = True
             yield started
+
+
+@pytest.fixture(scope="module")
+def behind_gunicorn(cluster, folder):
+    """Another worker, behind gunicorn: its HTTP address and its process, which may still start."""
+    port, grpc = free_ports(2)
+    environment = {
+        "CRAWLER_CONFIG": str(folder / "config.yaml"),
+        "CRAWLER_ETCD_ENDPOINTS": cluster.etcd.endpoint,
+        "CRAWLER_NODE_GRPC": f"127.0.0.1:{grpc}",
+        "PYTHONPATH": str(ROOT),
+    }
+    at = f"127.0.0.1:{port}"
+    command = [str(Path(forks.COMMAND[0]).parent / "gunicorn"), "--bind", at]
+    command += ["-c", "python:crawler.gunicorn_conf", "crawler.app:worker"]
+    process = LocalProcess("gunicorn", command, environment, folder / "gunicorn.log")
+    process.start()
+    yield at, process
+    process.stop()
 
 
 def issue(folder):
@@ -142,7 +161,7 @@ class Load:
                 self.failed.append((kind, error))
                 return
             self.counts[kind] = self.counts.get(kind, 0) + 1
-            gevent.sleep(0.005)
+            gevent.sleep(0.02)
 
     def _http(self, address, context):
         to = http.client.HTTPSConnection(address, context=context, timeout=20)
@@ -160,17 +179,15 @@ class Load:
             client.list(Query(1), CALL)
 
 
-def state_of(cluster, name):
-    url = f"https://{cluster.masters[0].http}/crawler/resource?name={name}"
-    return get_json(url, context=cluster.context)["state"]
-
-
-def test_a_new_certificate_under_load_costs_no_request(cluster, folder):
+def test_a_new_certificate_under_load_costs_no_request(cluster, behind_gunicorn, folder):
+    at, _ = behind_gunicorn
+    eventually(lambda: is_ready(at, cluster.context), what="the worker behind gunicorn is ready")
     load = Load(cluster, folder)
     load.goes_on()
     new = issue(folder).strip()
+    for address in (at, *(node.http for node in cluster.nodes)):
+        eventually(lambda at=address: shown(at, cluster.context).strip() == new)
     for node in cluster.nodes:
-        eventually(lambda at=node.http: shown(at, cluster.context).strip() == new)
         eventually(lambda at=node.grpc: shown_by_grpc(at, folder).strip() == new)
     load.goes_on()
     load.end()
@@ -197,33 +214,11 @@ def test_commands_come_in_with_the_authority_and_a_certificate(cluster, folder):
     assert "nowhere.pem: cannot be read" in done.stderr
 
 
-def test_gunicorn_serves_the_newest_certificate(cluster, folder, tmp_path):
-    port, grpc = free_ports(2)
-    environment = {
-        "CRAWLER_CONFIG": str(folder / "config.yaml"),
-        "CRAWLER_ETCD_ENDPOINTS": cluster.etcd.endpoint,
-        "CRAWLER_NODE_GRPC": f"127.0.0.1:{grpc}",
-    }
-    command = [
-        str(Path(forks.COMMAND[0]).parent / "gunicorn"),
-        "-c",
-        "python:crawler.gunicorn_conf",
-    ]
-    command += ["--bind", f"127.0.0.1:{port}", "crawler.app:worker"]
-    environment["PYTHONPATH"] = str(ROOT)
-    at = f"127.0.0.1:{port}"
-    process = LocalProcess("gunicorn", command, environment, tmp_path / "log")
-    process.start()
-    try:
-        eventually(lambda: cluster_module.is_ready(at, cluster.context), what="it is ready")
-        new = issue(folder).strip()
-        eventually(lambda: shown(at, cluster.context).strip() == new)
-        plain = http.client.HTTPConnection(at, timeout=20)
+def test_gunicorn_answers_a_client_without_tls_with_a_word_of_it(behind_gunicorn):
+    at, process = behind_gunicorn
+    with contextlib.closing(http.client.HTTPConnection(at, timeout=20)) as plain:
         plain.request("GET", "/healthz")
         answer = plain.getresponse()
         assert answer.status == 400
         assert "https://" in json.loads(answer.read())["message"]
-        plain.close()
-    finally:
-        process.stop()
     assert "Traceback" not in process.tail(1000)
