@@ -22,11 +22,15 @@ from crawler.api.http.tls import Context
 from crawler.errors import ConfigError
 from crawler.node.node import Node
 from crawler.settings import config
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 BOOT_ERROR = 4
 """gunicorn's exit status if an application cannot be loaded. gunicorn then stops, and does not try
 again."""
+
+SETTINGS = "crawler.gunicorn_conf"
+"""The module with gunicorn's settings. gunicorn imports it before it starts this process."""
 
 LOOK_S = 0.1
 LOOKS = 100
@@ -47,6 +51,7 @@ def start_node(role_name: str) -> Flask:
     try:
         settings = config.load(os.environ.get("CRAWLER_CONFIG"), os.environ)
         logs.setup(settings.logs.level, settings.logs.style)
+        _check_tls(settings)
         node = Node(role_name, settings, serve_http=False, several=True)
         if node.certificates is not None:
             Context.of_process = Context(node.certificates)
@@ -56,6 +61,15 @@ def start_node(role_name: str) -> Flask:
     except ConfigError as error:
         _fail(error, asked)
     return node.app
+
+
+def _check_tls(settings: Settings) -> None:
+    """Refuse to serve HTTP without TLS beside gRPC with it. Raises ConfigError."""
+    if settings.tls.cert and SETTINGS not in sys.modules:
+        raise ConfigError(
+            "tls.cert: given, but gunicorn does not know it and would serve HTTP without TLS; "
+            f"start it with -c python:{SETTINGS}"
+        )
 
 
 def _fail(error: ConfigError, asked: Asked) -> NoReturn:

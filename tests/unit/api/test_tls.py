@@ -149,6 +149,17 @@ def test_a_client_certificate_of_another_authority_is_refused(serve, folder, tmp
     assert "wants a certificate" in asked(strict, mixed)
 
 
+def test_another_authority_may_be_added_while_it_runs(serve, folder, tmp_path):
+    known, strict = serve(client_certificates="grpc")
+    (tmp_path / "other").mkdir()
+    other = Folder(tmp_path / "other")
+    both = folder.ca.ca + other.ca.ca
+    (folder.path / "ca.pem").write_bytes(both)
+    looked(known)
+    assert asked(strict, dataclasses.replace(other.pem, ca=both)) == ""
+    assert asked(strict, folder.pem) == ""
+
+
 def test_a_plain_client_at_a_port_with_tls_is_told_and_the_other_way_round(serve, folder):
     _, address = serve()
     assert "it may speak TLS; name its authority" in asked(address, None)
