@@ -9,7 +9,6 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -34,7 +33,6 @@ from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.supervision import run_aside
 
 if TYPE_CHECKING:
     from crawler.settings.tls_files import Pem
@@ -49,15 +47,6 @@ MAX_REPORTS = 500
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
 meanwhile, so that nothing else would show that it is back."""
-
-
-def no_tls() -> Pem | None:
-    """Return nothing: the client connects without TLS."""
-    return None
-
-
-KEPT_CHANNELS = 2
-"""How many channels a client has when certificates have changed."""
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -85,7 +74,7 @@ class Client:
         forwards: bool = False,
         gate: Bulkhead | None = None,
         token: Callable[[], str] = str,
-        pem: Callable[[], Pem | None] = no_tls,
+        pem: Callable[[], Pem | None] = tls.no_tls,
     ) -> None:
         """`gate` is the bulkhead of that master. Without one the client makes its own. `token`
         returns what it shows at the door; nothing if that is empty. `pem` returns what TLS needs,
@@ -95,25 +84,22 @@ class Client:
         self._forwards = forwards
         self._token = token
         self._pem = pem
-        self._channels: list[tuple[Pem | None, grpc.Channel]] = []
+        self._channels = tls.Channels(address, pem, _OPTIONS)
+        self._stub_at: tuple[grpc.Channel, Any] | None = None
         self._closed = False
         self._trouble = ("", 0.0)
 
-    def _channel(self) -> grpc.Channel:
-        """Return the channel. The first call makes it, because Python 3.12 cannot end cleanly with
-        an unused one. When certificates have changed there is a new one. The one before stays
-        until the next change, for the calls that it carries."""
-        pem = self._pem()
-        if not self._channels or self._channels[-1][0] != pem:
-            self._channels.append((pem, tls.channel(self._address, pem, _OPTIONS)))
-            self.__dict__.pop("_stub", None)
-            self._close(self._channels[:-KEPT_CHANNELS])
-            del self._channels[:-KEPT_CHANNELS]
-        return self._channels[-1][1]
-
-    @cached_property
+    @property
     def _stub(self) -> Any:
-        return pb_grpc.CrawlerMasterStub(self._channel())  # type: ignore[no-untyped-call]
+        """What makes calls over the newest channel. The first call makes both, because Python 3.12
+        cannot end cleanly with an unused channel."""
+        channel = self._channels.newest()
+        if self._stub_at is None or self._stub_at[0] is not channel:
+            self._stub_at = channel, self._stub_over(channel)
+        return self._stub_at[1]
+
+    def _stub_over(self, channel: grpc.Channel) -> Any:
+        return pb_grpc.CrawlerMasterStub(channel)  # type: ignore[no-untyped-call]
 
     @property
     def asked(self) -> str:
@@ -123,11 +109,7 @@ class Client:
     def close(self) -> None:
         """Close the channel. Calls in flight end with an error."""
         self._closed = True
-        self._close(self._channels)
-
-    def _close(self, channels: Sequence[tuple[Pem | None, grpc.Channel]]) -> None:
-        for _, channel in channels:
-            run_aside(f"close {self._address}", channel.close)
+        self._channels.close()
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
@@ -254,7 +236,6 @@ class Client:
         limit = gevent.Timeout(passage.left_s + MARGIN_S)
         try:
             with limit:
-                self._channel()  # a new one, and its stub, if the certificates have changed
                 send = getattr(self._stub, method)
                 answer = send(request, timeout=passage.left_s, metadata=self._metadata(call))
         except gevent.Timeout as expired:

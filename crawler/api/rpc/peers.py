@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from crawler.api.rpc.bulkhead import FULL, MAX_IN_FLIGHT, OPEN, Bulkhead
-from crawler.api.rpc.client import Client, no_tls
+from crawler.api.rpc.client import Client
+from crawler.api.rpc.tls import no_tls
 from crawler.clock import SystemClock
 
 if TYPE_CHECKING:

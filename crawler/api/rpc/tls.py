@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import grpc
 
+from crawler.supervision import run_aside
+
 if TYPE_CHECKING:
     from crawler.api.tls import Certificates
     from crawler.settings.tls_files import Pem
+
+KEPT = 2
+"""How many channels to an address there are when certificates have changed."""
 
 _NO_FIT = (
     (
@@ -68,7 +74,45 @@ def server_credentials(certificates: Certificates) -> grpc.ServerCredentials:
     )
 
 
-def channel(address: str, pem: Pem | None, options: list[tuple[str, int]]) -> grpc.Channel:
+def no_tls() -> Pem | None:
+    """Return nothing: a client connects without TLS."""
+    return None
+
+
+class Channels:
+    """The channel to an address, and a new one when the certificates have changed.
+
+    The one before stays until the next change, for the calls that it carries.
+    """
+
+    def __init__(
+        self, address: str, pem: Callable[[], Pem | None], options: Sequence[tuple[str, int]]
+    ) -> None:
+        """`pem` returns what TLS needs, as it is now."""
+        self._address = address
+        self._pem = pem
+        self._options = options
+        self._made: list[tuple[Pem | None, grpc.Channel]] = []
+
+    def newest(self) -> grpc.Channel:
+        """Return the channel. The first call makes it."""
+        pem = self._pem()
+        if not self._made or self._made[-1][0] != pem:
+            self._made.append((pem, _channel(self._address, pem, self._options)))
+            self._close(self._made[:-KEPT])
+            del self._made[:-KEPT]
+        return self._made[-1][1]
+
+    def close(self) -> None:
+        """Close them. Calls in flight end with an error."""
+        self._close(self._made)
+
+    def _close(self, made: Sequence[tuple[Pem | None, grpc.Channel]]) -> None:
+        for _, channel in made:
+            run_aside(f"close {self._address}", channel.close)
+
+
+def _channel(address: str, pem: Pem | None, options: Sequence[tuple[str, int]]) -> grpc.Channel:
     """Return a channel, without TLS if nothing is given."""
     if pem is None:
         return grpc.insecure_channel(address, options=options)

@@ -7,7 +7,6 @@ Whoever wants them asks the worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import grpc
@@ -84,6 +83,5 @@ class CrawlsClient(Client):
         told: Any = json_format.MessageToDict(answer)
         return [ProcessLoad.from_json(each) for each in told]
 
-    @cached_property
-    def _stub(self) -> Any:
-        return pb_grpc.CrawlerWorkerStub(self._channel())  # type: ignore[no-untyped-call]
+    def _stub_over(self, channel: grpc.Channel) -> Any:
+        return pb_grpc.CrawlerWorkerStub(channel)  # type: ignore[no-untyped-call]
