@@ -10,8 +10,8 @@ from pathlib import Path
 import gevent
 import pytest
 
+from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
-from crawler.api.service import Call
 from crawler.local import cluster as cluster_module
 from crawler.local.authority import Authority
 from crawler.local.cluster import LocalCluster, is_ready

@@ -10,11 +10,11 @@ import ssl
 import pytest
 import trustme
 
+from crawler.api.backend import Call
 from crawler.api.http.server import HttpServer
 from crawler.api.rpc import tls
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.peers import Peers
-from crawler.api.service import Call
 from crawler.api.tls import Certificates
 from crawler.clock import SystemClock
 from crawler.errors import ConfigError, Unavailable
