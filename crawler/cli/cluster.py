@@ -12,7 +12,7 @@ import click
 
 from crawler.api.backend import NodeLoad
 from crawler.api.rpc.client import Client
-from crawler.api.rpc.worker import CrawlsClient
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token
 from crawler.errors import CrawlerError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from crawler.api.rpc.worker import CrawlsClient
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli.base import commands
 from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token
 from crawler.errors import CrawlerError, NotFound, Retryable

@@ -131,6 +131,7 @@ CLIENTS = {
     "strategy": ["random"],
     "task": ["fiction"],
     "tasks": [],
+    "token": ["list"],
     "uncordon": ["2"],
     "update": ["fiction", "--set", "priority=2"],
 }

@@ -24,6 +24,13 @@ def test_every_command_shown_is_one():
         assert set(re.findall(r"--[a-z]+", rest)) <= options, name
 
 
+def all_commands():
+    """Each command with its name. Those of a group have its name."""
+    for name, command in commands.commands.items():
+        for each in getattr(command, "commands", {"": command}).values():
+            yield name, each
+
+
 def test_every_command_about_a_cluster_asks_the_master_it_is_told():
     local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"} | {
         "new",
@@ -31,7 +38,7 @@ def test_every_command_about_a_cluster_asks_the_master_it_is_told():
         "frontier",
         "items",
     }
-    for name, command in commands.commands.items():
+    for name, command in all_commands():
         asks = any(option.envvar == "CRAWLER_MASTER" for option in command.params)
         assert asks == (name not in local), name
 

@@ -6,21 +6,17 @@ Whoever wants them asks the worker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 
-from crawler.api.backend import Call
 from crawler.api.bounded_crawls import LabelsOf, crawls_for, no_labels
 from crawler.api.rpc.access import present_caller
-from crawler.api.rpc.client import Client
 from crawler.api.service import Crawls
-from crawler.model.processes import ProcessLoad
-from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.schemas import task_schemas
 
 SERVICE_NAME = "CrawlerWorker"
 
@@ -42,8 +38,6 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> struct_pb2.Struct:
         """Return the statistics of the crawl of one task."""
-        from crawler.schemas import task_schemas  # clients do without
-
         found = self._crawls.of(task_schemas.load_name({"name": request.name}))
         message = struct_pb2.Struct()
         message.update(found.to_json())
@@ -66,22 +60,3 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         message = struct_pb2.ListValue()
         message.extend(told)
         return message
-
-
-class CrawlsClient(Client):
-    """A client of a worker. It makes calls as `Client` does."""
-
-    def statistics(self, name: str, call: Call) -> Statistics:
-        """Return the statistics of the crawl of one task. Raises NotFound, and whatever calls
-        raise."""
-        answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
-        return Statistics.from_json(json_format.MessageToDict(answer))
-
-    def processes(self, call: Call) -> Sequence[ProcessLoad]:
-        """Return what each crawl process does. Raises whatever calls raise."""
-        answer = self._read("ListProcesses", empty_pb2.Empty(), call)
-        told: Any = json_format.MessageToDict(answer)
-        return [ProcessLoad.from_json(each) for each in told]
-
-    def _stub_over(self, channel: grpc.Channel) -> Any:
-        return pb_grpc.CrawlerWorkerStub(channel)  # type: ignore[no-untyped-call]

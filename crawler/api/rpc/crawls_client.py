@@ -1,0 +1,36 @@
+"""The client of a worker's gRPC service. It is apart from the service, which needs what a node has:
+a command that asks a worker imports none of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2, json_format
+
+from crawler.api.backend import Call
+from crawler.api.rpc.client import Client
+from crawler.model.processes import ProcessLoad
+from crawler.model.statistics import Statistics
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
+
+
+class CrawlsClient(Client):
+    """A client of a worker. It makes calls as `Client` does."""
+
+    def statistics(self, name: str, call: Call) -> Statistics:
+        """Return the statistics of the crawl of one task. Raises NotFound, and whatever calls
+        raise."""
+        answer = self._read("GetStatistics", pb.ResourceSpec(name=name), call)
+        return Statistics.from_json(json_format.MessageToDict(answer))
+
+    def processes(self, call: Call) -> Sequence[ProcessLoad]:
+        """Return what each crawl process does. Raises whatever calls raise."""
+        answer = self._read("ListProcesses", empty_pb2.Empty(), call)
+        told: Any = json_format.MessageToDict(answer)
+        return [ProcessLoad.from_json(each) for each in told]
+
+    def _stub_over(self, channel: grpc.Channel) -> Any:
+        return pb_grpc.CrawlerWorkerStub(channel)  # type: ignore[no-untyped-call]
