@@ -9,8 +9,8 @@ import pytest
 
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
-from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.crawls_client import CrawlsClient
+from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.cli import main
 from crawler.errors import InvalidArgument, NotFound, Unavailable
