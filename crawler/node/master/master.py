@@ -64,7 +64,7 @@ class Master:
         keys = Keys(settings.coordination)
         self._ledger = Ledger(store, keys)
         self._tombstones = Tombstones(store, keys)
-        self._tokens = tokens or Tokens(store, keys, clock)
+        self._tokens = Tokens(store, keys, clock) if tokens is None else tokens
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
