@@ -93,7 +93,8 @@ class Node:
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
         self._limiter = RateLimiter(settings.api, self._metrics)
-        self._access = Access(self._store, self._keys, settings.api, self._clock)
+        is_local = self._http_at.is_local and self._grpc_at.is_local
+        self._access = Access(self._store, self._keys, settings.api, self._clock, is_local)
         self.certificates = Certificates.of(settings, self._clock)
         """Those of its servers; None without TLS."""
         self._hub = HubWatch(settings.node.hub_limit_s)

@@ -18,7 +18,6 @@ from crawler.errors import InvalidArgument, NotFound, Unavailable, shown
 from crawler.model.access import NewToken, Role, Token, TokenWish
 from crawler.model.records import Leadership
 
-
 FIRST = (
     "{} is not allowed for the first token of a cluster; allowed is {}: from then on everybody "
     "needs a token, and this one must let somebody make more"

@@ -6,6 +6,7 @@ import fcntl
 import socket
 import struct
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import NamedTuple
 
 SIOCGIFADDR = 0x8915
@@ -23,6 +24,14 @@ class Listen(NamedTuple):
     def bind(self) -> str:
         """The host:port to bind."""
         return f"{self.host or '0.0.0.0'}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def parse_listen(text: str) -> Listen:
