@@ -9,6 +9,14 @@ from crawler.coordination.memory import MemoryStore
 from crawler.coordination.store import Delete
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_settings_folder(tmp_path_factory):
+    """Commands keep tokens in a folder of the session, and not in that of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_etcd():
     """One etcd for all tests that leave it as they found it."""

@@ -18,9 +18,17 @@ import gevent
 from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
+from crawler.cli import token_file
 from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
-from crawler.errors import ConfigError, CrawlerError, NotFound, Retryable, shown
+from crawler.errors import (
+    ConfigError,
+    CrawlerError,
+    NotFound,
+    Retryable,
+    Unauthenticated,
+    shown,
+)
 from crawler.model.shards import is_like_shard
 
 if TYPE_CHECKING:
@@ -153,6 +161,27 @@ def _use_kept(addresses: Sequence[str]) -> None:
         context.meta[MASTERS] = addresses
 
 
+def _goes_without() -> bool:
+    """Return whether the token that was refused is a kept one. The command goes on without it, as
+    another cluster may be at that address by now. It stays in the file: the first one may be back
+    tomorrow. Who has a login has signed in at this cluster, and is told of the refusal."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.meta.get(TOKEN):
+        return False
+    addresses = context.meta.get(MASTERS, ())
+    kept = token_file.kept_for(addresses)
+    if not kept or not isinstance(kept, str):
+        return False
+    context.meta[MASTERS] = ()
+    where = ",".join(addresses)
+    click.echo(
+        f"crawler: the token that {token_file.path()} keeps for {where} is not valid there; "
+        f"going on without it. To drop it: crawler token forget --master {where}",
+        err=True,
+    )
+    return True
+
+
 @contextlib.contextmanager
 def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> Iterator[Client]:
     """A context with a client of the first of these masters that can answer. An error says which
@@ -187,11 +216,15 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
 
 
 class _Telling(Client):
-    """A client that says so while it waits long for an answer."""
+    """A client that says so while it waits long for an answer, and when a kept token is refused."""
 
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         telling = gevent.spawn(self._tell, call.timeout_s)
         try:
+            return super()._ask(method, request, call)
+        except Unauthenticated:
+            if not _goes_without():
+                raise
             return super()._ask(method, request, call)
         finally:
             telling.kill(block=False)

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 import click
 
+from crawler.cli import token_file
 from crawler.cli.base import commands, labels_option, show_table
-from crawler.cli.master import CALL, MASTER, connected
-from crawler.model.access import GIVEN, Role, Token, TokenWish
+from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected
+from crawler.errors import CrawlerError
+from crawler.model.access import GIVEN, NewToken, Role, Token, TokenWish
+from crawler.terminal import tables
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -25,16 +28,43 @@ def token() -> None:
 @click.option("--name", default="", help="What people read about it, as `deploy`.")
 @click.option("--expires", metavar="TIME", help="From now, as 30d, 12h, 45m. Else never.")
 @labels_option("Its holder sees and changes only tasks that have this label.")
-def create(master: str, role: str, name: str, expires: str | None, labels: dict[str, str]) -> None:
-    """Make a token, and print it. It is shown this once: the cluster keeps only a hash of it."""
+@click.option("--save", is_flag=True, help="Keep it for the master, as the first one always is.")
+def create(
+    master: str, role: str, name: str, expires: str | None, labels: dict[str, str], save: bool
+) -> None:
+    """Make a token, and print it. It is shown this once: the cluster keeps only a hash of it.
+
+    The first token of a cluster is of an admin. It is kept for the master, so that later commands
+    of this user find it.
+    """
     expires_ns = time.time_ns() + _seconds(expires) * 10**9 if expires else 0
     wish = TokenWish(name, Role(role), labels, expires_ns)
     with connected(master) as client:
+        is_first = not client.tokens(CALL)
         made = client.create_token(wish, CALL)
     click.echo(made.text)
+    _tell_made(made, is_first)
+    if save or is_first:
+        _keep(master, made.text)
+
+
+def _tell_made(made: NewToken, is_first: bool) -> None:
+    now = ". It is the first one: from now on everybody needs a token" if is_first else ""
     click.echo(
-        f"crawler: token {made.token.id} ({role}); give it with --token or CRAWLER_TOKEN, over HTTP"
-        " as Authorization: Bearer TOKEN. From now on everybody needs one",
+        f"crawler: token {made.token.id} ({made.token.role.value}); give it with --token or"
+        f" CRAWLER_TOKEN, over HTTP as Authorization: Bearer TOKEN{now}",
+        err=True,
+    )
+
+
+def _keep(master: str, text: str) -> None:
+    try:
+        token_file.keep(addresses_of(master), text)
+    except OSError as error:
+        raise CrawlerError(f"the token cannot be kept: {error}; write it down") from error
+    click.echo(
+        f"crawler: {token_file.path()} keeps it for {master}: commands find it there;"
+        " crawler token forget drops it",
         err=True,
     )
 
@@ -51,7 +81,7 @@ def list_(master: str) -> None:
             " makes one"
         )
         return
-    show_table(["id", "name", "role", "labels", "created", "expires"], map(_row, found))
+    show_table(("ID", "NAME", "ROLE", "LABELS", "CREATED", "EXPIRES"), map(_row, found))
 
 
 @token.command()
@@ -64,10 +94,17 @@ def revoke(master: str, id: str) -> None:
     click.echo(f"token {ended.id} ({ended.name or ended.role.value}) is revoked")
 
 
+@token.command()
+@ADDRESS
+def forget(master: str) -> None:
+    """Drop the token that this user's file keeps for the master. The cluster still knows it."""
+    dropped = token_file.forget(addresses_of(master))
+    click.echo(f"{token_file.path()} keeps {'no longer a' if dropped else 'no'} token for {master}")
+
+
 def _row(found: Token) -> tuple[str, ...]:
-    labels = ",".join(f"{key}={value}" for key, value in sorted(found.labels.items()))
     times = (_shown(found.created_ns), _shown(found.expires_ns) if found.expires_ns else "never")
-    return (found.id, found.name, found.role.value, labels, *times)
+    return (found.id, found.name, found.role.value, tables.pairs(found.labels), *times)
 
 
 def _shown(time_ns: int) -> str:

@@ -10,10 +10,12 @@ from crawler.errors import (
     AlreadyExists,
     Conflict,
     CrawlerError,
+    Forbidden,
     InvalidArgument,
     NotFound,
     Overloaded,
     Rejected,
+    Unauthenticated,
 )
 
 MOST_PAUSE_S = 3600.0
@@ -26,8 +28,8 @@ _REJECTED: dict[str, type[Rejected]] = {
     "ABORTED": Conflict,
     "FAILED_PRECONDITION": Rejected,
     "OUT_OF_RANGE": Rejected,
-    "PERMISSION_DENIED": Rejected,
-    "UNAUTHENTICATED": Rejected,
+    "PERMISSION_DENIED": Forbidden,
+    "UNAUTHENTICATED": Unauthenticated,
     "UNIMPLEMENTED": Rejected,
 }
 

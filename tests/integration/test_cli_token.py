@@ -1,0 +1,185 @@
+"""`crawler token`, and the file in which the command line keeps tokens."""
+
+import os
+import stat
+
+import gevent
+import pytest
+
+from crawler.cli import main, token_file
+from crawler.cli.base import commands
+from crawler.model.access import Role
+from tests.unit.api.fakes import FakeBackend, Master, running
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("CRAWLER_TOKEN", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def master(monkeypatch):
+    """A master that leads, and the default of each command."""
+    backend = FakeBackend()
+    with running(Master(backend, tokens=backend.known)) as (master,):
+        master.known = backend.known
+        monkeypatch.setenv("CRAWLER_MASTER", master.address)
+        yield master
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command: status, output, errors."""
+
+    def ran(*arguments):
+        whole = commands.main
+        with monkeypatch.context() as patch:
+            patch.setattr(commands, "main", lambda **more: whole(args=arguments, **more))
+            status = main()
+        said = capsys.readouterr()
+        return status, said.out.splitlines(), said.err
+
+    return ran
+
+
+def test_the_first_token_is_kept_and_later_commands_find_it(run, master, folder):
+    status, [text], said = run("token", "create", "--role", "admin", "--name", "me")
+    assert status == 0
+    assert text.startswith("crawler_")
+    assert "It is the first one: from now on everybody needs a token" in said
+    assert f"{folder}/crawler/tokens.json keeps it for {master.address}" in said
+    assert token_file.kept_for([master.address]) == text
+    assert run("tasks")[0] == 0
+    status, listed, _ = run("token", "list")
+    assert listed[0].split() == ["ID", "NAME", "ROLE", "LABELS", "CREATED", "EXPIRES"]
+    assert len(listed) == 2
+
+
+def test_later_tokens_are_kept_on_demand_alone(run, master):
+    first = run("token", "create", "--role", "admin")[1]
+    status, [text], said = run("token", "create", "--role", "viewer")
+    assert (status, "keeps it" in said) == (0, False)
+    assert [token_file.kept_for([master.address])] == first
+    [saved] = run("token", "create", "--role", "operator", "--save")[1]
+    assert token_file.kept_for([master.address]) == saved != text
+
+
+def test_a_token_that_cannot_be_kept_is_printed_all_the_same(run, master, folder):
+    (folder / "crawler").write_text("no folder")
+    status, [text], said = run("token", "create", "--role", "admin")
+    assert status == 1
+    assert text.startswith("crawler_")
+    assert "the token cannot be kept: " in said
+    assert "write it down" in said
+
+
+def test_forget_drops_what_is_kept_for_the_master(run, master, folder):
+    run("token", "create", "--role", "admin")
+    assert run("token", "forget")[1] == [
+        f"{folder}/crawler/tokens.json keeps no longer a token for {master.address}"
+    ]
+    assert run("token", "forget")[1] == [
+        f"{folder}/crawler/tokens.json keeps no token for {master.address}"
+    ]
+    status, _, said = run("tasks")
+    assert status == 1
+    assert said.startswith("crawler: this cluster needs a token: give it with --token")
+
+
+def stale(master):
+    """Keep a token of another cluster, which was at that address before."""
+    text = FakeBackend().known.make(Role.ADMIN)
+    token_file.keep([master.address], text)
+    return text
+
+
+def test_a_stale_token_does_not_lock_out_of_a_cluster_that_has_none(run, master, folder):
+    text = stale(master)
+    status, listed, said = run("tasks")
+    assert (status, len(listed)) == (0, 1)
+    assert (
+        f"crawler: the token that {folder}/crawler/tokens.json keeps for {master.address} is not "
+        "valid there; going on without it. To drop it: crawler token forget --master "
+        f"{master.address}\n"
+    ) in said
+    assert token_file.kept_for([master.address]) == text  # its cluster may be back tomorrow
+
+
+def test_where_a_token_is_needed_a_stale_one_is_told(run, master):
+    master.known.make(Role.ADMIN)
+    stale(master)
+    status, _, said = run("tasks")
+    assert status == 1
+    assert "going on without it" in said
+    assert "crawler: this cluster needs a token" in said
+
+
+def test_a_wrong_token_that_was_given_is_an_error(run, master):
+    text = stale(master)
+    status, _, said = run("tasks", "--token", text)
+    assert status == 1
+    assert said.startswith("crawler: this token is not valid here")
+
+
+def test_several_masters_are_tried_without_a_stale_token_too(run, master, monkeypatch):
+    stale(master)
+    monkeypatch.setenv("CRAWLER_MASTER", f"{master.address},127.0.0.1:1")
+    status, _, said = run("tasks")
+    assert status == 0
+    assert said.count("going on without it") == 1
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def test_only_its_owner_reads_the_file(folder):
+    before = os.umask(0)
+    try:
+        token_file.keep(["a:1"], "one")
+        token_file.keep(["a:1"], "two")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(token_file.path().stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder / "crawler").stat().st_mode) == 0o700
+    assert token_file.kept_for(["a:1"]) == "two"
+
+
+def test_a_master_has_one_entry_by_either_name():
+    token_file.keep(["localhost:9091"], "one")
+    assert token_file.kept_for(["127.0.0.1:9091"]) == "one"
+    assert token_file.kept_for([" localhost:9091"]) == "one"
+    assert token_file.kept_for(["localhost.example:9091"]) == ""
+
+
+def test_a_token_is_forgotten_only_where_it_is_still_the_one_that_is_kept():
+    token_file.keep(["a:1", "b:1"], "one")
+    token_file.keep(["b:1"], "two")
+    assert token_file.forget(["a:1", "b:1", "c:1"], "one") == 1
+    assert [token_file.kept_for([each]) for each in ("a:1", "b:1")] == ["", "two"]
+
+
+def test_commands_that_keep_tokens_at_the_same_time_lose_none():
+    keeping = [
+        gevent.get_hub().threadpool.spawn(token_file.keep, [f"a:{n}"], "t") for n in range(9)
+    ]
+    gevent.joinall(keeping, raise_error=True)
+    assert all(token_file.kept_for([f"a:{n}"]) for n in range(9))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '"text"'])
+def test_a_file_that_is_broken_keeps_nothing(folder, content):
+    (folder / "crawler").mkdir()
+    token_file.path().write_text(content)
+    assert token_file.kept_for(["a:1"]) == ""
+    token_file.keep(["a:1"], "one")
+    assert token_file.kept_for(["a:1"]) == "one"
+
+
+def test_without_a_folder_for_settings_nothing_is_written(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", "settings")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="set HOME or XDG_CONFIG_HOME"):
+        token_file.keep(["a:1"], "one")
+    assert not list(tmp_path.iterdir())
