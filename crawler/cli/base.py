@@ -15,6 +15,8 @@ from crawler.terminal import tables
 FAILED = 1
 BAD_SETTINGS = 2
 INTERRUPTED = 130
+DEFAULT_MASTER = "127.0.0.1:9091"
+"""The master that commands ask if they are told of none."""
 INTERRUPTED_TEXT = "crawler: interrupted; everything that it started is stopped"
 
 CONFIG = click.option(

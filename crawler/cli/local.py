@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,17 @@ import gevent
 from gevent.event import Event
 
 from crawler import logs
-from crawler.cli.base import ANEW, CONFIG, DROP_MISSING, FAILED, INTERRUPTED, RESUME, commands
+from crawler.cli import token_file
+from crawler.cli.base import (
+    ANEW,
+    CONFIG,
+    DEFAULT_MASTER,
+    DROP_MISSING,
+    FAILED,
+    INTERRUPTED,
+    RESUME,
+    commands,
+)
 from crawler.cli.signals import end_at_once, end_in_order, interruptible, until_signal
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.model.records import State
@@ -127,7 +138,10 @@ def up(file: str | None) -> int:
 
     The tasks of the settings file are not added. The command shows how to add some. Without a
     settings file the workers have the spiders of the demo. The logs are kept.
+
+    The cluster has a token, which this command shows. Other commands of the same user find it.
     """
+    from crawler.local.admin import make_token
     from crawler.local.cluster import LocalCluster
     from crawler.local.demo import bundled, open_bookshop
 
@@ -138,8 +152,10 @@ def up(file: str | None) -> int:
         config.load(file, os.environ)  # report mistakes before anything is started
         with interruptible(), LocalCluster(file, usual_ports=True) as cluster:
             cluster.keeps_logs = True
-            _tell_addresses(cluster, site.url)
-            with contextlib.suppress(KeyboardInterrupt):
+            token = make_token(cluster)
+            with _kept(cluster, token) as where, contextlib.suppress(KeyboardInterrupt):
+                _tell_addresses(cluster, site.url)
+                _tell_token(cluster, site.url, token, where)
                 _wait_while_it_runs(cluster)
         click.echo(f"everything is stopped; the logs are kept: {cluster.folder}/*.log")
     finally:
@@ -186,13 +202,42 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
     click.echo(f"etcd       {cluster.etcd.endpoint}")
     for node in cluster.nodes:
         click.echo(f"{node.title:<10} {cluster.scheme}://{node.http}  grpc {node.grpc}")
-    click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}/*.log\n")
-    click.echo(f"{_suggestion(cluster, site_url)}\nPress Ctrl-C to stop everything.")
+    click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}/*.log")
 
 
-def _suggestion(cluster: Any, site_url: str) -> str:
+@contextlib.contextmanager
+def _kept(cluster: Any, token: str) -> Iterator[str]:
+    """A context in which other commands find the token of the cluster. It has where they do; it is
+    empty if they do not."""
+    masters = [node.grpc for node in cluster.masters]
+    try:
+        token_file.keep(masters, token)
+    except OSError as error:
+        click.echo(f"crawler: other commands need --token: it cannot be kept: {error}", err=True)
+        yield ""
+        return
+    try:
+        yield str(token_file.path())
+    finally:
+        with contextlib.suppress(OSError):  # the cluster must stop all the same
+            token_file.forget(masters, token)
+
+
+def _tell_token(cluster: Any, site_url: str, token: str, where: str) -> None:
+    """Say what lets callers in, and what to try with it."""
+    kept = f"\n           crawler commands find it in {where} until the cluster stops"
+    master = cluster.masters[0]
+    options = "" if master.grpc == DEFAULT_MASTER else f" --master {master.grpc}"
+    options += "" if where else f" --token {token}"
+    options += f" --tls-ca {cluster.ca}" if cluster.ca else ""
+    click.echo(f"token      {token}{kept if where else ''}\n")
+    click.echo(f"{_suggestion(cluster, site_url, token)}\nThen: crawler tasks{options}")
+    click.echo("Press Ctrl-C to stop everything.")
+
+
+def _suggestion(cluster: Any, site_url: str, token: str) -> str:
     """Return how to add a task that the workers can run."""
-    spiders = _spiders(cluster)
+    spiders = _spiders(cluster, token)
     if not spiders:
         return (
             "The workers have no spider yet: write one (crawler new spider shop URL), list its file"
@@ -203,10 +248,10 @@ def _suggestion(cluster: Any, site_url: str) -> str:
         start = f"{site_url}/department/fiction/"
         task = {"name": "fiction", "spider": DEMO_SPIDER, "parameters": {"start_urls": [start]}}
     body = json.dumps(task, separators=(",", ":"))
-    header = "-H 'content-type: application/json'"
+    headers = f"-H 'Authorization: Bearer {token}' -H 'content-type: application/json'"
     if cluster.ca:
-        header = f"--cacert {cluster.ca} {header}"
-    return f"Try: curl {header} -d '{body}' {_url(cluster)}/crawler/resource"
+        headers = f"--cacert {cluster.ca} {headers}"
+    return f"Try: curl {headers} -d '{body}' {_url(cluster)}/crawler/resource"
 
 
 def _url(cluster: Any) -> str:
@@ -214,12 +259,13 @@ def _url(cluster: Any) -> str:
     return f"{cluster.scheme}://{cluster.masters[0].http}"
 
 
-def _spiders(cluster: Any) -> list[str]:
+def _spiders(cluster: Any, token: str) -> list[str]:
     """Return the spiders of the workers, as a master tells them; none if it does not answer."""
     from crawler.local.cluster import get_json
 
     try:
-        nodes = get_json(f"{_url(cluster)}/crawler/node", context=cluster.context)["nodes"]
+        url = f"{_url(cluster)}/crawler/node"
+        nodes = get_json(url, context=cluster.context, token=token)["nodes"]
     except Unavailable:
         return []
     return sorted({name for node in nodes for name in node["spiders"]})

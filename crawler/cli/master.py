@@ -19,7 +19,7 @@ from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.cli import token_file
-from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
+from crawler.cli.base import DEFAULT_MASTER, INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
 from crawler.errors import (
     ConfigError,
@@ -69,7 +69,7 @@ ADDRESS: Callable[..., Any] = click.option(
     "--master",
     envvar="CRAWLER_MASTER",
     show_envvar=True,
-    default="127.0.0.1:9091",
+    default=DEFAULT_MASTER,
     metavar="HOST:PORT[,…]",
     callback=_addresses,
     help="gRPC addresses of masters. If one cannot answer, the next is asked.",

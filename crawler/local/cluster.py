@@ -98,6 +98,10 @@ class LocalCluster:
         """The scheme of the URLs of its nodes."""
         self.ca = str(Path(settings.folder, settings.tls.ca)) if settings.tls.cert else ""
         """The file of their authority; empty without TLS."""
+        self.pem = (
+            tls_files.read("tls", settings.tls, settings.folder) if settings.tls.cert else None
+        )
+        """What reaches them by gRPC; None without TLS."""
         self.context = tls_context(settings)
         """What reaches them over https; None without TLS."""
         self._wanted = [("master", str(n)) for n in range(1, masters + 1)]
@@ -218,10 +222,14 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return made
 
 
-def get_json(url: str, timeout_s: float = 5.0, context: ssl.SSLContext | None = None) -> Any:
+def get_json(
+    url: str, timeout_s: float = 5.0, context: ssl.SSLContext | None = None, token: str = ""
+) -> Any:
     """Return the JSON at a URL on this machine. Raises Unavailable."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=timeout_s, context=context) as answer:
             return json.load(answer)
     except (
         OSError,

@@ -14,6 +14,7 @@ from crawler.demo.bookshop import BookshopServer
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.items import items_of
 from crawler.items.formats import BEST_FIRST
+from crawler.local.admin import make_token
 from crawler.local.cluster import LocalCluster
 from crawler.model.records import MAX_PAGE, Query, Resource, Spec, State
 from crawler.plural import counted
@@ -84,7 +85,9 @@ def run_demo(
         say(f"bookshop at {site.url}; starting etcd, 2 masters and 2 workers")
         started_s = clock.monotonic()
         with LocalCluster(file, environment=_NO_TLS) as cluster:
-            finished = _crawl(cluster, settings.tasks, progress, clock)
+            token = make_token(cluster, clock)
+            say(f"watch it: crawler tasks --master {cluster.masters[0].grpc} --token {token}")
+            finished = _crawl(cluster, token, settings.tasks, progress, clock)
         progress.finish(finished, clock.monotonic() - started_s)
         items = Path(settings.folder, settings.worker.items).resolve()
         say(f"items: crawler items TASK --folder {items}")
@@ -114,9 +117,9 @@ def look(client: Client) -> Sequence[Resource]:
 
 
 def _crawl(
-    cluster: LocalCluster, tasks: Sequence[Spec], progress: Progress, clock: Clock
+    cluster: LocalCluster, token: str, tasks: Sequence[Spec], progress: Progress, clock: Clock
 ) -> Sequence[Resource]:
-    client = Client(cluster.masters[-1].grpc)
+    client = Client(cluster.masters[-1].grpc, token=lambda: token)
     try:
         submit(client, tasks)
         return _watch(cluster, client, progress, clock)

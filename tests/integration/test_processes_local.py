@@ -10,9 +10,11 @@ import pty
 import re
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import termios
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -103,6 +105,7 @@ def environment(folder):
         "CRAWLER_WORKER_ITEMS": str(folder / "items"),
         "CRAWLER_FRONTIER_FOLDER": str(folder / "frontier"),
         "TMPDIR": str(folder / "tmp"),
+        "XDG_CONFIG_HOME": str(folder / "settings"),
     }
 
 
@@ -190,13 +193,27 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
             command, shell=True, capture_output=True, timeout=PATIENCE_S, check=False
         )
         assert json.loads(done.stdout)["id"].startswith("go.micro.server.worker-")
+    [token] = re.findall(r"^token +(crawler_\S+)$", told, re.MULTILINE)
+    assert f"-H 'Authorization: Bearer {token}'" in command
     master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
-    assert added(master, json.loads(body))["id"]
-    eventually(lambda: state_at(f"{address}/fiction") in ("running", "done"), what="it runs")
+    assert added(master, json.loads(body), token)["id"]
+    eventually(lambda: state_at(f"{address}/fiction", token) in ("running", "done"), what="it runs")
+    for _, _, http, _ in nodes:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{http}/openapi.json", timeout=PATIENCE_S)
+    [look] = re.findall(r"^Then: crawler (tasks.*)$", told, re.MULTILINE)
+    kept = {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    assert re.search(
+        r"^fiction +(running|done) ", crawler(*look.split(), **kept).stdout, re.MULTILINE
+    )
+    tokens = tmp_path / "settings" / "crawler" / "tokens.json"
+    assert f"crawler commands find it in {tokens} until the cluster stops" in told
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
     children = children_of(process.pid)
     interrupt(process)
     assert process.wait(PATIENCE_S)
     assert process.exit_code == 0
+    assert token not in tokens.read_text()
     [logs] = re.findall(r"the logs are kept: (\S+)/\*\.log$", process.tail(1))
     assert f"logs       {logs}/*.log" in told
     kept = {path.name for path in Path(logs).iterdir()}
@@ -206,8 +223,9 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
     assert not any(cluster_module.is_ready(http.removeprefix("http://")) for *_, http, _ in nodes)
 
 
-def state_at(url):
-    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+def state_at(url, token):
+    request = urllib.request.Request(url, headers=bearer(token))
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.load(answer)["state"]
 
 
@@ -299,11 +317,15 @@ def test_a_second_signal_ends_a_workers_callback_and_keeps_its_items(
     assert [json.loads(line)["number"] for line in written.read_text().splitlines()] == [*range(7)]
 
 
-def added(address, task):
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def added(address, task, token=""):
     request = urllib.request.Request(
         f"http://{address}/crawler/resource",
         json.dumps(task).encode(),
-        {"content-type": "application/json"},
+        {"content-type": "application/json", **bearer(token)},
     )
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return json.load(answer)
@@ -347,6 +369,7 @@ def test_the_demo_writes_plain_lines_without_a_terminal(shop, plain_demo):
     assert plain_demo.exit_code == 0, told
     assert "\x1b" not in told
     lines = told.splitlines()
+    assert re.match(r"watch it: crawler tasks --master \S+ --token crawler_\S+$", lines[1])
     for name in TASKS:
         assert any(re.match(f"{name}: running on worker-[12]$", line) for line in lines)
         assert any(re.match(f"{name}: done on worker-[12], ", line) for line in lines)
