@@ -9,7 +9,7 @@ import click
 
 from crawler.cli import token_file
 from crawler.cli.base import commands, labels_option, show_table
-from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected
+from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected, own_token
 from crawler.errors import CrawlerError
 from crawler.model.access import GIVEN, NewToken, Role, Token, TokenWish
 from crawler.terminal import tables
@@ -44,8 +44,8 @@ def create(
         made = client.create_token(wish, CALL)
     click.echo(made.text)
     _tell_made(made, is_first)
-    if save or is_first:
-        _keep(master, made.text)
+    if save or (is_first and not own_token()):
+        _keep(master, made.text, is_wanted=save)
 
 
 def _tell_made(made: NewToken, is_first: bool) -> None:
@@ -57,16 +57,21 @@ def _tell_made(made: NewToken, is_first: bool) -> None:
     )
 
 
-def _keep(master: str, text: str) -> None:
+def _keep(master: str, text: str, is_wanted: bool) -> None:
+    """Keep a token for a master. If that fails, the user has it all the same, so it is an error
+    only if that was wanted."""
     try:
         token_file.keep(addresses_of(master), text)
     except OSError as error:
-        raise CrawlerError(f"the token cannot be kept: {error}; write it down") from error
-    click.echo(
-        f"crawler: {token_file.path()} keeps it for {master}: commands find it there;"
-        " crawler token forget drops it",
-        err=True,
-    )
+        told = f"the token cannot be kept: {error}; write it down"
+        if is_wanted:
+            raise CrawlerError(told) from error
+    else:
+        told = (
+            f"{token_file.path()} keeps it for {master}: commands find it there; "
+            "crawler token forget drops it"
+        )
+    click.echo(f"crawler: {told}", err=True)
 
 
 @token.command(name="list")
@@ -91,6 +96,8 @@ def revoke(master: str, id: str) -> None:
     """End the token ID. It counts no more on any node, at once."""
     with connected(master) as client:
         ended = client.revoke_token(id, CALL)
+    if f"_{ended.id}_" in own_token():
+        token_file.forget(addresses_of(master), own_token())
     click.echo(f"token {ended.id} ({ended.name or ended.role.value}) is revoked")
 
 

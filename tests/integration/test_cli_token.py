@@ -66,10 +66,11 @@ def test_later_tokens_are_kept_on_demand_alone(run, master):
     assert token_file.kept_for([master.address]) == saved != text
 
 
-def test_a_token_that_cannot_be_kept_is_printed_all_the_same(run, master, folder):
+@pytest.mark.parametrize(("option", "wanted"), [([], 0), (["--save"], 1)])
+def test_a_token_that_cannot_be_kept_is_printed_all_the_same(run, master, folder, option, wanted):
     (folder / "crawler").write_text("no folder")
-    status, [text], said = run("token", "create", "--role", "admin")
-    assert status == 1
+    status, [text], said = run("token", "create", "--role", "admin", *option)
+    assert status == wanted
     assert text.startswith("crawler_")
     assert "the token cannot be kept: " in said
     assert "write it down" in said
@@ -86,6 +87,19 @@ def test_forget_drops_what_is_kept_for_the_master(run, master, folder):
     status, _, said = run("tasks")
     assert status == 1
     assert said.startswith("crawler: this cluster needs a token: give it with --token")
+
+
+def test_a_token_that_is_revoked_is_kept_no_longer(run, master):
+    text = run("token", "create", "--role", "admin")[1][0]
+    other = run("token", "create", "--role", "viewer")[1][0]
+    assert run("token", "revoke", other.split("_")[1])[0] == 0
+    assert token_file.token_of([master.address]) == text
+    status, told, _ = run("token", "revoke", text.split("_")[1])
+    assert (status, told) == (0, [f"token {text.split('_')[1]} (t) is revoked"])
+    assert token_file.token_of([master.address]) == ""
+    assert run("token", "list")[1] == [
+        "no tokens: nodes answer callers of their own machine alone; crawler token create makes one"
+    ]
 
 
 def stale(master):

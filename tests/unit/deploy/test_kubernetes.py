@@ -157,7 +157,8 @@ def test_the_service_monitor_has_the_shape_of_its_definition():
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
     assert monitor["spec"].keys() == {"selector", "endpoints"}
     [endpoint] = monitor["spec"]["endpoints"]
-    assert endpoint.keys() == {"port", "path", "interval"}
+    assert endpoint.keys() == {"port", "path", "interval", "authorization"}
+    assert endpoint["authorization"] == {"credentials": {"name": "crawler-metrics", "key": "token"}}
     assert endpoint["path"] == "/metrics"
     for role in ROLES:
         service = the("Service", f"crawler-{role}")
