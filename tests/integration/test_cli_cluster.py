@@ -195,7 +195,7 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
 class ItsCrawls:
     """A worker with two crawl processes, or one that does not answer."""
 
-    def __init__(self, address, token):
+    def __init__(self, address, token, pem):
         assert address == WORKER.address
 
     def processes(self, call):

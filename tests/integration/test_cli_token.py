@@ -93,10 +93,10 @@ def test_a_token_that_is_revoked_is_kept_no_longer(run, master):
     text = run("token", "create", "--role", "admin")[1][0]
     other = run("token", "create", "--role", "viewer")[1][0]
     assert run("token", "revoke", other.split("_")[1])[0] == 0
-    assert token_file.token_of([master.address]) == text
+    assert token_file.kept_for([master.address]) == text
     status, told, _ = run("token", "revoke", text.split("_")[1])
     assert (status, told) == (0, [f"token {text.split('_')[1]} (t) is revoked"])
-    assert token_file.token_of([master.address]) == ""
+    assert token_file.kept_for([master.address]) == ""
     assert run("token", "list")[1] == [
         "no tokens: nodes answer callers of their own machine alone; crawler token create makes one"
     ]

@@ -34,6 +34,7 @@ def all_commands():
 def test_every_command_about_a_cluster_asks_the_master_it_is_told():
     local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"} | {
         "new",
+        "certs",
         "check",
         "frontier",
         "items",
