@@ -73,20 +73,31 @@ class Place(NamedTuple):
 _PLACE = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 
 
-def stack_of(thread: int) -> list[Place]:
-    """The code that another thread executes, innermost line first. Empty if the thread is not among
-    the first hundred.
+_THREAD = re.compile(r"^(?:Current t|T)hread 0x([0-9a-f]+)", re.MULTILINE)
 
-    It is not safe to walk its frames from here: the thread may go on between two steps, and ended
+
+def stacks_of_threads() -> dict[int, list[Place]]:
+    """The code that each thread executes, innermost line first; of the first hundred threads.
+
+    It is not safe to walk frames of another thread: it may go on between two steps, and ended
     frames are no longer objects. faulthandler does it in one step.
     """
     with open(os.memfd_create("stack"), "w+b", buffering=0) as file:
         faulthandler.dump_traceback(file.fileno(), all_threads=True)
         file.seek(0)
         text = file.read().decode(errors="replace")
-    _, _, own = text.partition(f"hread 0x{thread:016x}")
-    lines = own.partition("\n\n")[0].splitlines()
-    found = (_PLACE.fullmatch(line) for line in lines)
+    _, *parts = _THREAD.split(text)
+    return {int(parts[at], 16): _places(parts[at + 1]) for at in range(0, len(parts), 2)}
+
+
+def stack_of(thread: int) -> list[Place]:
+    """The code that another thread executes, innermost line first. Empty if the thread is not among
+    the first hundred."""
+    return stacks_of_threads().get(thread, [])
+
+
+def _places(text: str) -> list[Place]:
+    found = (_PLACE.fullmatch(line) for line in text.splitlines())
     return [Place(each[1], int(each[2]), each[3]) for each in found if each]
 
 

@@ -29,6 +29,7 @@ from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
+from crawler.debugging.looks import Looks
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
@@ -103,6 +104,7 @@ class Node:
         self._guard: GuardProcess | NoGuard = (
             guard_of(settings, self._clock) if is_alone else NoGuard()
         )
+        self._looks = Looks(self._clock)
         self._stop_once = RLock()
         self._hurried = False
         self._membership = self._build_membership(role_name)
@@ -266,6 +268,7 @@ class Node:
         self._crawls = crew.crawls
         self._labels_of = worker.labels_of
         self._servicer = CrawlsServicer(crew.crawls, worker.labels_of)
+        self._looks.of_process = crew.look
         self.app = self._build_app(None)
 
     def _peers(self, *, forwards: bool) -> Peers:
@@ -288,6 +291,7 @@ class Node:
             clock=self._clock,
             crawls=self._crawls,
             labels_of=self._labels_of,
+            looks=self._looks,
         )
 
     def _build_rpc(self, listen: Listen) -> RpcServer:

@@ -10,7 +10,7 @@ LAYERS = {
         {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders", "boot"},
         {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
-        {"coordination", "scheduler", "engine"},
+        {"coordination", "scheduler", "engine", "debugging"},
         {"api", "plugins"},
         {"node"},
         {"demo", "terminal"},

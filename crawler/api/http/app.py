@@ -22,6 +22,7 @@ from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import bodies, fast_path
 from crawler.api.http.access import CALLER, approach, need_of
+from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
 from crawler.api.http.server import MAX_CONNECTIONS
@@ -29,6 +30,7 @@ from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
 from crawler.clock import Clock, SystemClock
+from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
@@ -66,6 +68,7 @@ def build_app(
     clock: Clock | None = None,
     crawls: Crawls | None = None,
     labels_of: LabelsOf = no_labels,
+    looks: Looks | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
@@ -80,6 +83,7 @@ def build_app(
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors)
     app.register_blueprint(node)
+    app.register_blueprint(debug.blueprint((looks or Looks(SystemClock())).answer))
     if service is not None:
         app.register_blueprint(api)
     if crawls is not None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +21,13 @@ from gevent.event import AsyncResult
 
 from crawler import logs
 from crawler.clock import Clock, SystemClock
+from crawler.debugging.looks import Looks, Question
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.politeness.host_register import RegisterAway
 from crawler.engine.politeness.sharing import SharedHosts
 from crawler.engine.stats.current_callback import Called, CurrentCallback
-from crawler.errors import ConfigError, CrawlerError
+from crawler.errors import ConfigError, CrawlerError, Overloaded
 from crawler.model.records import Resource, Spec
 from crawler.node.crew.channel import Channel
 from crawler.node.crew.crawl_orders import Orders
@@ -107,6 +108,7 @@ class CrawlProcess:
         self._page = page
         self._clock = clock
         self._supervisor = Supervisor("crawl process", clock=clock)
+        self._looks = Looks(clock)
         self._callback = PagedCallback(page)
         self._slots: dict[int, _Slot] = {}
         self._spared: set[int] = set()
@@ -252,6 +254,17 @@ class CrawlProcess:
         for at in range(0, len(found), STATISTICS):
             self._channel.send("statistics", [number, found[at : at + STATISTICS], False])
         self._channel.send("statistics", [number, [], True])
+
+    def _do_look(self, number: int, question: Question) -> None:
+        self._supervisor.spawn(f"look {question.what}", self._look, number, question)
+
+    def _look(self, number: int, question: Question) -> None:
+        found, fault = None, ""
+        try:
+            found = self._looks.answer(replace(question, process=0))
+        except Overloaded as error:
+            fault = str(error)
+        self._channel.send("look", [number, found, fault])
 
     # -- what it tells ---------------------------------------------------------------------------
 

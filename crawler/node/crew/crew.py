@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from crawler.api.service import Crawls
+from crawler.debugging.looks import Question
 from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
 from crawler.node.crew.crew_load import CrewLoad
@@ -95,6 +96,12 @@ class Crew(Protocol):
     def blockages(self) -> int:
         """How often a callback has held the hub of a crawl process for longer than
         `node.hub_limit_s`."""
+        ...
+
+    @property
+    def look(self) -> Callable[[Question], Any]:
+        """Asks one of its processes what it computes, or what fills its memory. Raises NotFound,
+        Overloaded and Unavailable."""
         ...
 
     def figures(self) -> Figures:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
+from crawler.debugging.looks import Question
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.totals import Totals
+from crawler.errors import NotFound
 from crawler.model.records import Resource
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.crew_load import NoLoad
@@ -85,6 +87,13 @@ class InProcess:
     def blockages(self) -> int:
         """The worker watches its own hub."""
         return 0
+
+    def look(self, question: Question) -> NoReturn:
+        """There is no process but the worker's own."""
+        raise NotFound(
+            f"process: {question.process} is not there; this worker crawls in its own process,"
+            " whose number is 0"
+        )
 
     def figures(self) -> Figures:
         """What the engine holds at this moment."""

@@ -26,6 +26,7 @@ from crawler.node.crew.crew_load import ProcessesLoad
 from crawler.node.crew.dealing import Dealing
 from crawler.node.crew.deaths import Deaths
 from crawler.node.crew.distant_crawls import DistantCrawls
+from crawler.node.crew.distant_looks import DistantLooks
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.file_ends import FileEnds
 from crawler.node.crew.hosts import Hosts, numbers
@@ -85,6 +86,8 @@ class Processes:
         """The group of each run that waits for a process of its own, by the number of the run."""
         self._stopping = False
         self.crawls = DistantCrawls(self._living)
+        self._looks = DistantLooks(self._living)
+        self.look = self._looks.answer
         self.load = ProcessesLoad(self._living, min(self._most, cores()))
         self._file_ends = FileEnds(self._serving, clock)
         self._ends: Counter[str] = Counter()
@@ -300,6 +303,8 @@ class Processes:
         elif kind == "statistics":
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)
+        elif kind == "look":
+            self._looks.take(*body)
         elif kind == "gone":
             self._bury(process)
 

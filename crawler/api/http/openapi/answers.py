@@ -69,10 +69,25 @@ def schemas() -> dict[str, Schema]:
         "Alive": record({"alive": {"const": True}}),
         "Ready": record({"ready": {"const": True}}),
         "NotReady": record({"ready": {"const": False}, "reason": text}, "reason"),
+        "Memory": _memory(),
         "Statistics": of_dataclass(Statistics),
         "Crawls": list_of("crawls", ref("Statistics")),
         "Processes": list_of("processes", of_dataclass(ProcessLoad)),
     }
+
+
+def _memory() -> Schema:
+    number, numbers = {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}
+    one = record({"type": {"type": "string"}, "count": number, "bytes": number})
+    return record(
+        {
+            "rss_bytes": number,
+            "objects": number,
+            "object_bytes": number,
+            "gc": record({"counts": numbers, "thresholds": numbers}),
+            "types": {"type": "array", "items": one},
+        }
+    )
 
 
 def ref(name: str) -> Schema:

@@ -106,6 +106,7 @@ def _parameters(made: Operation, rule: Rule, query: list[Schema]) -> Iterator[Sc
         yield {"name": name, "in": "path", "required": True, "schema": made.name}
     if made.has_query:
         yield from query
+    yield from made.query
     if made.has_deadline:
         yield _TIMEOUT
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from crawler.api.http.openapi.answers import Schema, ref
+from crawler.debugging.looks import LEAST_S, MOST_S
+from crawler.debugging.profile_forms import FORMS
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
@@ -43,6 +45,10 @@ _ANY_NAME: Schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
 _TEXT = {"type": "string"}
 
 
+def _in_query(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "schema": schema}
+
+
 @dataclass(frozen=True)
 class Operation:
     """One method at one path."""
@@ -55,6 +61,8 @@ class Operation:
     name: Schema = field(default_factory=_ANY_NAME.copy)
     """The schema of the name in its path, if there is one."""
     has_query: bool = False
+    query: tuple[Schema, ...] = ()
+    """Further parameters of its query."""
     types: tuple[str, ...] = (_JSON,)
     """The media types of its answer."""
     others: Mapping[int, Schema] = field(default_factory=dict)
@@ -70,6 +78,12 @@ class Operation:
         """Whether it reads the header Grpc-Timeout."""
         return 504 in self.errors
 
+
+_PROCESS = _in_query("process", {"type": "integer", "minimum": 0, "maximum": 999_999_999})
+_SECONDS = _in_query("seconds", {"type": "number", "minimum": LEAST_S, "maximum": MOST_S})
+_FORM = _in_query("format", {"enum": list(FORMS)})
+_LOOKS = _GUARDED | _NAMED
+"""A crawl process may not be there, or not answer."""
 
 OPERATIONS: Mapping[str, Operation] = {
     "crawler.add": Operation("addResource", ref("Placement"), _WRITES | _BODY, "TaskAddition"),
@@ -111,6 +125,15 @@ OPERATIONS: Mapping[str, Operation] = {
         "metrics", _TEXT, _GUARDED, types=("text/plain", "application/openmetrics-text")
     ),
     "node.openapi": Operation("openapi", {"type": "object"}, _GUARDED),
+    "debug.profile": Operation(
+        "profile",
+        {"type": ["string", "object"]},
+        _LOOKS,
+        query=(_SECONDS, _FORM, _PROCESS),
+        types=tuple(kind.partition(";")[0] for _, kind in FORMS.values()),
+    ),
+    "debug.stacks": Operation("stacks", _TEXT, _LOOKS, query=(_PROCESS,), types=("text/plain",)),
+    "debug.memory": Operation("memory", ref("Memory"), _LOOKS, query=(_PROCESS,)),
     "crawls.processes": Operation("listProcesses", ref("Processes"), errors=_GUARDED),
     "crawls.list_": Operation("listStatistics", ref("Crawls"), errors=_GUARDED),
     "crawls.get": Operation("getStatistics", ref("Statistics"), errors=_GUARDED | _NAMED),
