@@ -16,8 +16,9 @@ MOST_TYPES = 200
 def told_memory() -> dict[str, Any]:
     """Return the objects by type, the memory of the process, and what the collector does.
 
-    The collector knows no texts, bytes and numbers: what they take is in the memory of the process
-    alone. A list or a mapping counts without what is in it.
+    The collector knows no texts, bytes and numbers, and tells nothing of objects that were frozen
+    before a fork: what they take is in the memory of the process alone. A list or a mapping counts
+    without what is in it.
     """
     found: dict[type, list[int]] = {}
     for each in tracked():
@@ -33,7 +34,11 @@ def told_memory() -> dict[str, Any]:
         "rss_bytes": resident_bytes(),
         "objects": sum(count for count, _ in found.values()),
         "object_bytes": sum(size for _, size in found.values()),
-        "gc": {"counts": list(gc.get_count()), "thresholds": list(gc.get_threshold())},
+        "gc": {
+            "counts": list(gc.get_count()),
+            "thresholds": list(gc.get_threshold()),
+            "frozen": gc.get_freeze_count(),
+        },
         "types": types,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from types import FrameType
 
 import gevent
@@ -45,7 +46,8 @@ def _greenlets() -> tuple[Mapping[_Lines, Sequence[str]], int]:
     names: dict[_Lines, list[str]] = defaultdict(list)
     standing = 0
     here = _thread_of(gevent.getcurrent())
-    for each in tracked():
+    hub = gevent.get_hub()
+    for each in chain([hub], (each for each in tracked() if each is not hub)):
         # A proxy may lie about its class, so that only the type counts.
         if not issubclass(type(each), greenlet) or each.dead or each.gr_frame is None:
             continue

@@ -84,7 +84,7 @@ def _memory() -> Schema:
             "rss_bytes": number,
             "objects": number,
             "object_bytes": number,
-            "gc": record({"counts": numbers, "thresholds": numbers}),
+            "gc": record({"counts": numbers, "thresholds": numbers, "frozen": number}),
             "types": {"type": "array", "items": one},
         }
     )
