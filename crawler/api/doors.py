@@ -17,7 +17,7 @@ from typing import Protocol
 
 from crawler.clock import Clock
 from crawler.coordination.token_secret import is_secret, parts_of
-from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable
+from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable, shown
 from crawler.model.access import Caller, Need, Role, Token
 
 SCHEME = "bearer "
@@ -49,6 +49,13 @@ WRONG_TOKEN = (
     "this token is not valid here: it was revoked, it has expired, or it is of another cluster; "
     "an admin makes another: crawler token create --role ROLE"
 )
+FROM_A_PAGE = (
+    "a page of another site makes this request in a browser; without a token that is refused"
+)
+OTHER_HOST = (
+    "protected mode: Host: {} is not allowed; allowed are localhost, an IP address, and the name "
+    "of this machine: a page may let any other name lead here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,11 @@ class Approach:
     """`Bearer` and the token; empty if it has none."""
     is_passed_on: bool = False
     """Whether a proxy passed it on, so that the address is not the caller's."""
+    is_from_a_page: bool = False
+    """Whether a browser makes it for a page of another site. Whoever wrote that page is not who
+    sits at the browser."""
+    other_host: str = ""
+    """The host that it names, if that may be another than this machine."""
 
 
 class KnownTokens(Protocol):
@@ -148,6 +160,8 @@ class Doors:
     def _caller(self, approach: Approach) -> Caller:
         if approach.authorization:
             return self._holder(approach)
+        if approach.is_from_a_page:
+            raise Forbidden(FROM_A_PAGE)
         if self._is_open:
             return Caller("anybody", WHO_NEEDS_NONE)
         if self._is_trusted(approach):
@@ -159,6 +173,8 @@ class Doors:
         if len(self._tokens):
             raise Unauthenticated(NEEDS_TOKEN)
         if _is_local(approach):
+            if approach.other_host:
+                raise Forbidden(OTHER_HOST.format(shown(approach.other_host)))
             return Caller("loopback", WHO_NEEDS_NONE)
         raise Forbidden(NO_TOKEN)
 

@@ -206,7 +206,7 @@ def exchange(server, method, body, chunked=False):
         length, body = b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     else:
         length = b"Content-Length: %d" % len(body)
-    head = b"%s /crawler/resource HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % method
+    head = b"%s /crawler/resource HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" % method
     head += b"Content-Type: application/json\r\n%s\r\n\r\n" % length
     with socket.create_connection(server.address, timeout=PATIENCE_S) as sock:
         sock.sendall(head + body)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import http.client
+import json
 import socket
 import time
 
@@ -20,7 +21,7 @@ from tests.unit.api.test_metrics import of_queue
 from tests.waiting import PATIENCE_S, eventually
 
 PLACES = 3
-POST = b"POST /crawler/resource HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /crawler/resource HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture
@@ -34,9 +35,10 @@ def server(monkeypatch):
 
 @contextlib.contextmanager
 def serving():
-    metrics, master = Metrics(), Master(FakeBackend(), ApiSettings(timeout_s=0.4))
+    backend = FakeBackend()
+    metrics, master = Metrics(), Master(backend, ApiSettings(timeout_s=0.4))
     server = HttpServer("127.0.0.1", 0, master.app, metrics)
-    server.metrics = metrics
+    server.metrics, server.backend = metrics, backend
     server.start()
     with contextlib.ExitStack() as server.clients:
         yield server
@@ -84,7 +86,12 @@ def status_of(server, path="/healthz"):
 
 @pytest.mark.parametrize(
     "first_words",
-    [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"],
+    [
+        b"",
+        b"GET /heal",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+    ],
     ids=["nothing", "half a line", "half a head", "kept after an answer"],
 )
 def test_connections_that_wait_leave_their_places_to_others(server, first_words):
@@ -203,13 +210,13 @@ def test_a_server_that_stops_answers_all_requests_that_have_arrived():
         socks = [server.clients.enter_context(client()) for _ in range(20)]
         for sock in socks:
             sock.connect(("127.0.0.1", server.port))
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         server.stop(20.0)
         assert {sock.recv(12) for sock in socks} == {b"HTTP/1.1 200"}
 
 
 def test_idle_connections_do_not_delay_the_end(server):
-    sock = connect(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    sock = connect(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert sock.recv(65536)
     started_s = time.monotonic()
     server.stop(60.0)
@@ -217,7 +224,7 @@ def test_idle_connections_do_not_delay_the_end(server):
     assert is_closed(sock)
 
 
-SECOND = b"GET /crawler/leader HTTP/1.1\r\nHost: x\r\n\r\n"
+SECOND = b"GET /crawler/leader HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -296,3 +303,63 @@ def test_a_client_that_waits_to_be_told_so_sends_its_chunks(server):
     assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     sock.sendall(b'c\r\n{"name":"z"}\r\n0\r\n\r\n')
     assert answer_on(server, sock)[0] == 200
+
+
+def test_one_address_cannot_take_all_connections(server, monkeypatch):
+    monkeypatch.setattr(http_module, "MOST_OF_CLIENT", 2)
+    monkeypatch.setattr(http_module, "HEAD_S", PATIENCE_S)
+    first, second = connect(server), connect(server)
+    eventually(lambda: of_queue(server.metrics, "http connections")[0] == 2)
+    status, body = answer_on(server, connect(server))
+    assert (status, json.loads(body)["code"]) == (429, 8)
+    assert b"2 connections from 127.0.0.1 are open" in body
+    source = ("127.0.0.9", 0)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S, source) as other:
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_on(server, other)[0] == 200
+    first.close()
+    eventually(lambda: status_of(server) == 200)
+    second.close()
+
+
+@pytest.mark.parametrize("headers", [
+    "Origin: http://evil.example",
+    "Origin: null",
+    "Origin: http://localhost:3000",
+    "Sec-Fetch-Site: cross-site",
+    "Sec-Fetch-Site: same-site",
+    "Host: evil.example:8080",
+])  # fmt: skip
+@pytest.mark.parametrize("coding", ["Content-Length: 12", "Transfer-Encoding: chunked"])
+def test_no_page_in_a_browser_of_the_same_machine_may_add_a_task(server, headers, coding):
+    host = "" if headers.startswith("Host") else "Host: localhost\r\n"
+    head = f"POST /crawler/resource HTTP/1.1\r\n{host}{headers}\r\n{coding}\r\n\r\n"
+    body = b'{"name":"a"}' if "Length" in coding else b'c\r\n{"name":"a"}\r\n0\r\n\r\n'
+    status, answer = answer_on(server, connect(server, head.encode() + body))
+    assert (status, json.loads(answer)["code"]) == (403, 7)
+    assert server.backend.calls == []
+
+
+def test_the_page_of_a_node_itself_and_programs_may(server):
+    for more in ("", "Origin: http://localhost:8081\r\nSec-Fetch-Site: same-origin\r\n"):
+        head = f"POST /crawler/resource HTTP/1.1\r\nHost: localhost:8081\r\n{more}"
+        sock = connect(server, head.encode() + b'Content-Length: 12\r\n\r\n{"name":"a"}')
+        assert answer_on(server, sock)[0] == 200
+
+
+@pytest.mark.parametrize("words", [
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /crawler/resource HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\n"
+    b'{"name":"a"}',
+    b"no request\r\n\r\n",
+], ids=["a page", "an error", "a new task", "no request"])  # fmt: skip
+def test_every_answer_tells_a_browser_to_make_nothing_else_of_it(server, words):
+    answer = http.client.HTTPResponse(connect(server, words))
+    answer.begin()
+    answer.close()
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Content-Security-Policy"] == (
+        "default-src 'none'; frame-ancestors 'none'"
+    )

@@ -138,7 +138,8 @@ def frames(connection):
         yield head[3], reads.read(int.from_bytes(head[:3], "big"))
 
 
-SETTINGS, PING, ACK = 4, 6, 1
+SETTINGS, PING, GOAWAY, ACK = 4, 6, 7, 1
+MOST_STREAMS, MOST_HEADERS = 3, 6
 WATCH = {
     ":method": "POST",
     ":scheme": "http",
@@ -193,6 +194,42 @@ def test_one_client_cannot_take_all_connections(backend, monkeypatch):
                 return client.nodes(CALL) is not None
 
         eventually(answered)
+
+
+def test_a_connection_that_is_old_is_closed_though_a_watch_goes_on(backend, monkeypatch):
+    monkeypatch.setattr(server, "AGE_S", 0.5)
+    monkeypatch.setattr(server, "LAST_CALLS_S", 0.2)
+    with (
+        running(Master(backend)) as (master,),
+        client_of(master) as client,
+        socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as old,
+    ):
+        old.sendall(HELLO + frame(SETTINGS, ACK, 0, b"") + watching())
+        kinds = [kind for kind, _ in frames(old)]  # until it is closed
+        assert kinds.count(GOAWAY) >= 1
+        assert client.nodes(CALL) is not None
+
+
+def test_a_connection_is_told_how_many_calls_and_how_much_metadata_it_may_send(leader):
+    with socket.create_connection(("127.0.0.1", leader.server.port), PATIENCE_S) as told:
+        told.sendall(HELLO)
+        kind, payload = next(frames(told))
+    assert kind == SETTINGS
+    pairs = [payload[at : at + 6] for at in range(0, len(payload), 6)]
+    found = {int.from_bytes(pair[:2], "big"): int.from_bytes(pair[2:], "big") for pair in pairs}
+    assert found[MOST_STREAMS] == server.MOST_CALLS_OF_CONNECTION
+    assert found[MOST_HEADERS] == server.METADATA_BYTES
+
+
+def test_metadata_beyond_the_limit_is_refused(leader, backend):
+    with channel_to(leader) as channel:
+        list_nodes = pb_grpc.CrawlerMasterStub(channel).ListNodes
+        few, many = [("x", "y" * 7000)], [("x", "y" * (server.METADATA_BYTES + 1))]
+        assert list_nodes(pb.ListNodesRequest(), timeout=20, metadata=few) is not None
+        with pytest.raises(grpc.RpcError) as told:
+            list_nodes(pb.ListNodesRequest(), timeout=20, metadata=many)
+    assert told.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(backend.calls) == 1
 
 
 @pytest.mark.parametrize(("files", "most"), [(64, 16), (1024, 256), (4096, 3328), (-1, 2**31 - 1)])

@@ -111,9 +111,9 @@ def test_a_request_to_upgrade_does_not_cost_the_next_one_its_head(cluster):
     cluster.client()
     host, port = node.http_address.rsplit(":", 1)
     body = b'{"name":"a"}'
-    lines = (b"POST /crawler/resource HTTP/1.1", b"Host: x", b"Upgrade: websocket")
+    lines = (b"POST /crawler/resource HTTP/1.1", b"Host: localhost", b"Upgrade: websocket")
     head = b"\r\n".join((*lines, b"Content-Length: %d", b"", b""))
-    follows = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    follows = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with gevent.socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
         connection.sendall(head % len(body) + body + follows)
         answers = b""

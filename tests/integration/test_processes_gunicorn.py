@@ -270,7 +270,7 @@ def open_request(server):
     """A request whose body never comes; gunicorn waits for its end before it ends itself."""
     with socket.create_connection(("127.0.0.1", server.http), timeout=PATIENCE_S) as connection:
         connection.sendall(
-            b"POST /crawler/resource HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\n\r\n"
+            b"POST /crawler/resource HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
         )
         eventually(lambda: server.get("/healthz")[0] == 200, what="it has been taken")
         yield

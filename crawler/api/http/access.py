@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from crawler.api.doors import Approach
+from crawler.api.http.origins import is_from_a_page, other_host
 from crawler.model.access import Need
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def need_of(endpoint: str | None) -> Need:
 
 def approach(environ: WSGIEnvironment) -> Approach:
     """Return what a request shows of its caller."""
+    host = environ.get("HTTP_HOST", "")
     return Approach(
         environ.get("REMOTE_ADDR") or "",
         environ.get("HTTP_AUTHORIZATION", ""),
         any(name in environ for name in _PASSED_ON),
+        is_from_a_page(environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN"), host),
+        other_host(host),
     )

@@ -25,7 +25,7 @@ from crawler.api.http.access import CALLER, approach, need_of
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
-from crawler.api.http.server import MAX_CONNECTIONS
+from crawler.api.http.server import GUARDS, MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
@@ -130,9 +130,8 @@ class _App(Flask):
                 environ[ERROR] = error
                 return super().wsgi_app(environ, start_response)
             self._note(environ, fast_path.PATH, 200)
-            start_response(
-                "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            )
+            length = ("Content-Length", str(len(body)))
+            start_response("200 OK", [("Content-Type", "application/json"), length, *GUARDS])
             return [body]
         finally:
             self._under_way -= 1
@@ -140,6 +139,7 @@ class _App(Flask):
     def full_dispatch_request(self) -> Response:
         """Answer a request, and record it."""
         response = super().full_dispatch_request()
+        response.headers.extend(GUARDS)
         asked = request_ctx.request
         self._note(
             asked.environ, asked.url_rule.rule if asked.url_rule else "", response.status_code

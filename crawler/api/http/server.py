@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import select
 import socket
+from collections import Counter
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import gevent
@@ -31,6 +33,9 @@ MAX_CONNECTIONS = 512
 """How many connections may be open, each with at most one request in flight. Others wait in the
 kernel."""
 
+MOST_OF_CLIENT = 256
+"""How many of them may come from one address. Further ones are told so, and closed."""
+
 HEAD_S = 5.0
 """How many seconds a connection has to send the headers of its next request, and the rest of a body
 that nobody reads. Silent, idle and slow clients then lose their places to others."""
@@ -45,6 +50,15 @@ ANSWER_S = 30.0
 """How many seconds a client has to receive an answer, or to send another piece of its request."""
 
 
+GUARDS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+"""Headers of every answer. To a browser it is nothing but what its type says, no page frames it,
+and it loads and runs nothing."""
+
+_GUARD_LINES = "".join(f"{name}: {value}\r\n" for name, value in GUARDS)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {"INVALID_ARGUMENT": "Bad Request", "UNIMPLEMENTED": "Not Implemented"}
 
@@ -64,7 +78,7 @@ class HttpServer:
         self._at = f"{host}:{port}"
         self._clock = SystemClock()
         self._connections = _Connections(MAX_CONNECTIONS)
-        self._server = WSGIServer(
+        self._server = _Server(
             (host, port),
             app,
             log=None,
@@ -118,6 +132,49 @@ class HttpServer:
         return bool(poll.poll(0))
 
 
+class _Server(WSGIServer):  # type: ignore[misc]
+    """Serves so many connections of one address, and no more."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._of_client: Counter[str] = Counter()
+
+    def handle(self, sock: socket.socket, address: Any) -> None:
+        """Serve one connection."""
+        client = str(address[0]) if address else ""
+        if self._of_client[client] >= MOST_OF_CLIENT:
+            _refuse(sock, client)
+            return
+        self._of_client[client] += 1
+        try:
+            super().handle(sock, address)
+        finally:
+            self._of_client[client] -= 1
+            if not self._of_client[client]:
+                del self._of_client[client]
+
+
+def _refuse(sock: socket.socket, client: str) -> None:
+    """Answer a connection too many, whatever it may ask."""
+    told = (
+        f"{MOST_OF_CLIENT} connections from {client} are open, the most that one address may have"
+    )
+    failure = Failure("RESOURCE_EXHAUSTED", f"{told}; close some, or try again in a second")
+    with suppress(OSError):
+        sock.setblocking(False)  # nobody waits for a client that does not read
+        sock.send(_closing("429 Too Many Requests", failure, "Retry-After: 1\r\n"))
+
+
+def _closing(status: str, failure: Failure, more: str = "") -> bytes:
+    """Return an answer after which the connection ends."""
+    body = bodies.write(bodies.failure(failure))
+    head = (
+        f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{more}{_GUARD_LINES}\r\n"
+    )
+    return head.encode() + body
+
+
 class _Connections(Pool):  # type: ignore[misc]
     """The greenlets of the connections. It knows which of them wait for a request."""
 
@@ -166,13 +223,8 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         """Return the answer to a request that cannot be read: 400, or 501. The connection ends."""
         self.log_error("%s", f"Invalid request (from {self.client_address}): {ex}")
         code = "UNIMPLEMENTED" if isinstance(ex, NotImplementedHere) else "INVALID_ARGUMENT"
-        body = bodies.write(bodies.failure(Failure(code, shorten(str(ex)))))
         status = f"{CODES[code][1]} {_REASONS[code]}"
-        head = (
-            f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return status, head.encode() + body
+        return status, _closing(status, Failure(code, shorten(str(ex))))
 
     def MessageClass(self, stream: BinaryIO, _: int) -> Head:
         """Read the headers."""

@@ -49,6 +49,18 @@ IDLE_S = 60
 """After so many seconds without a call, a connection is closed. Its client connects again with its
 next call, and loses none."""
 
+AGE_S = 3600
+LAST_CALLS_S = 300
+"""A connection that is AGE_S seconds old takes no further call, and its calls have LAST_CALLS_S
+seconds. Its client connects again, and loses none but a stream: nobody has a place for ever."""
+
+MOST_CALLS_OF_CONNECTION = 512
+"""How many calls of one connection are read. Its client keeps the others until then."""
+
+METADATA_BYTES = 8192
+"""The most bytes of metadata of a call. By its own default gRPC refuses what is larger now and
+then, up to twice as much."""
+
 ALIVE_S = 60
 ANSWER_S = 20
 """A client is pinged each ALIVE_S seconds, and has ANSWER_S to answer. One that vanished in the
@@ -192,6 +204,11 @@ def _options(settings: ApiSettings) -> list[tuple[str, int]]:
         # Answers have no limit: a page of large tasks may be large.
         ("grpc.max_send_message_length", -1),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_S * 1000),
+        ("grpc.max_connection_age_ms", int(AGE_S * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(LAST_CALLS_S * 1000)),
+        ("grpc.max_concurrent_streams", MOST_CALLS_OF_CONNECTION),
+        ("grpc.max_metadata_size", METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES),
         ("grpc.max_connection_idle_ms", IDLE_S * 1000),
         ("grpc.keepalive_time_ms", int(ALIVE_S * 1000)),
         # gRPC's own keepalive_timeout_ms has no effect while this is longer (60 s, measured).
