@@ -23,7 +23,7 @@ from gevent.hub import Hub
 from crawler.debugging.places import shown_code, shown_place
 from crawler.hub import NativeAlarm, run_beside, stacks_of_threads
 
-LOOK_S = 0.005
+LOOK_S = 0.01
 """The seconds between two looks."""
 
 MOST_STACKS = 10_000

@@ -38,6 +38,9 @@ numbers as text, and of decimals."""
 DOOR = {}
 """The header with which a request comes in."""
 
+PROFILE = "/debug/profile"
+"""It takes as many seconds as are drawn, so it is left out."""
+
 BUSY = "waited too long|no answer in time"
 """What a request with a short deadline gets."""
 
@@ -66,7 +69,8 @@ def operations(node):
     """The operations in the document of a node."""
     schema = schemathesis.openapi.from_url(url_of(node), headers=DOOR, timeout=PATIENCE_S)
     schema.config.generation.update(with_security_parameters=False)  # we give the token ourselves
-    return [found.ok() for found in schema.get_all_operations()]
+    every = [found.ok() for found in schema.get_all_operations()]
+    return [found for found in every if found.path != PROFILE]
 
 
 def keeps_to_its_document(operation, mode, **fixed):
