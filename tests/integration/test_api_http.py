@@ -363,3 +363,15 @@ def test_every_answer_tells_a_browser_to_make_nothing_else_of_it(server, words):
     assert answer.headers["Content-Security-Policy"] == (
         "default-src 'none'; frame-ancestors 'none'"
     )
+
+
+def test_a_client_that_does_not_take_its_answers_is_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr(http_module, "ANSWER_S", 0.3)
+    asked = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    sock = connect(server)
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(5000):
+            sock.send(asked)
+    eventually(lambda: of_queue(server.metrics, "http connections")[0] == 1)
+    eventually(lambda: of_queue(server.metrics, "http connections")[0] == 0)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from socket import gethostname
 
 SAME_ORIGIN = "same-origin"
-"""What Sec-Fetch-Site says of pages of this node. Of an address that somebody typed it says none."""
+"""What Sec-Fetch-Site says of pages of this node. Of an address that was typed it says `none`."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:]*))(?::[0-9]*)?")
 _OWN_NAME = gethostname().lower()
