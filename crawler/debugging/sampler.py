@@ -17,7 +17,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 import gevent
-from gevent import Greenlet, monkey
+from gevent import monkey
 from gevent.hub import Hub
 
 from crawler.debugging.places import shown_code, shown_place
@@ -119,8 +119,8 @@ class Sampler:
         present = gevent.getcurrent()
         if present is self._hub:
             return "hub"
-        name = present.name if isinstance(present, Greenlet) else ""
-        return "greenlet" if not name or name.startswith("Greenlet-") else name
+        # Only a name that was given: to make one is too much in the midst of anything.
+        return str(getattr(present, "__dict__", {}).get("name", "greenlet"))
 
     def _count(self, stack: tuple[Any, ...]) -> None:
         now_ns = time.perf_counter_ns()

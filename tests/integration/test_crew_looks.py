@@ -64,3 +64,12 @@ def test_a_process_that_computes_shows_its_stack_and_nothing_else(place, process
 def test_a_process_that_is_not_there_is_not_found(place, process):
     with pytest.raises(NotFound, match=rf"process: 77 is no crawl process.*: {process.number}$"):
         place.crew.look(Question(STACKS, process=77))
+
+
+def test_what_is_no_profile_is_not_shown(place, process):
+    asked = gevent.spawn(ask, place, PROFILE, process, 60.0)
+    eventually(lambda: place.crew._looks._asked)
+    [number] = place.crew._looks._asked
+    place.crew._looks.take(number, [["hub", "many"]], "")
+    with pytest.raises(Unavailable, match="tells what is no profile"):
+        asked.get()

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from crawler.debugging.looks import STACKS, Question
+from crawler.debugging.looks import PROFILE, STACKS, Question, times_of
 from crawler.errors import NotFound, Overloaded, Unavailable, shown
 from crawler.node.crew.hosts import numbers
 from crawler.node.crew.process import CrawlProcess
@@ -40,7 +40,7 @@ class DistantLooks:
             del self._asked[number]
         if fault:
             raise Overloaded(fault)
-        return found
+        return _checked(found, question)
 
     def take(self, number: int, found: Any, fault: str) -> None:
         """Take what a process answers."""
@@ -55,6 +55,17 @@ class DistantLooks:
         raise NotFound(
             f"process: {shown(number)} is no crawl process of this worker; there are: {known}"
         )
+
+
+def _checked(found: Any, question: Question) -> Any:
+    """Return what was found if it is a profile where one was asked for. Raises Unavailable: a
+    process that runs code of spiders is not trusted."""
+    try:
+        if question.what == PROFILE:
+            times_of(found)
+    except (TypeError, ValueError):
+        raise Unavailable(f"crawl process {question.process} tells what is no profile") from None
+    return found
 
 
 def _of_silent(process: CrawlProcess, question: Question) -> str:
