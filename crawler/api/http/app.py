@@ -22,10 +22,11 @@ from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import bodies, fast_path
 from crawler.api.http.access import CALLER, approach, need_of
+from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
-from crawler.api.http.server import GUARDS, MAX_CONNECTIONS
+from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service

@@ -20,8 +20,8 @@ from gevent.pool import Pool
 from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 
 from crawler.api.failures import CODES, Failure, shorten
-from crawler.api.http import bodies
 from crawler.api.http.chunked import ChunkedBody
+from crawler.api.http.closing import closing
 from crawler.api.http.request_head import Head, NotImplementedHere, check_first_line
 from crawler.api.http.tls import Context
 from crawler.api.tls import Certificates
@@ -50,15 +50,6 @@ ANSWER_S = 30.0
 """How many seconds a client has to receive an answer, or to send another piece of its request."""
 
 
-GUARDS = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-)
-"""Headers of every answer. To a browser it is nothing but what its type says, no page frames it,
-and it loads and runs nothing."""
-
-_GUARD_LINES = "".join(f"{name}: {value}\r\n" for name, value in GUARDS)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {"INVALID_ARGUMENT": "Bad Request", "UNIMPLEMENTED": "Not Implemented"}
 
@@ -162,17 +153,7 @@ def _refuse(sock: socket.socket, client: str) -> None:
     failure = Failure("RESOURCE_EXHAUSTED", f"{told}; close some, or try again in a second")
     with suppress(OSError):
         sock.setblocking(False)  # nobody waits for a client that does not read
-        sock.send(_closing("429 Too Many Requests", failure, "Retry-After: 1\r\n"))
-
-
-def _closing(status: str, failure: Failure, more: str = "") -> bytes:
-    """Return an answer after which the connection ends."""
-    body = bodies.write(bodies.failure(failure))
-    head = (
-        f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n{more}{_GUARD_LINES}\r\n"
-    )
-    return head.encode() + body
+        sock.send(closing("429 Too Many Requests", failure, "Retry-After: 1\r\n"))
 
 
 class _Connections(Pool):  # type: ignore[misc]
@@ -224,7 +205,7 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
         self.log_error("%s", f"Invalid request (from {self.client_address}): {ex}")
         code = "UNIMPLEMENTED" if isinstance(ex, NotImplementedHere) else "INVALID_ARGUMENT"
         status = f"{CODES[code][1]} {_REASONS[code]}"
-        return status, _closing(status, Failure(code, shorten(str(ex))))
+        return status, closing(status, Failure(code, shorten(str(ex))))
 
     def MessageClass(self, stream: BinaryIO, _: int) -> Head:
         """Read the headers."""

@@ -14,6 +14,7 @@ from crawler.api.rpc import access as rpc_access
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.clock import SystemClock
+from crawler.debugging import looks
 from crawler.metrics import Metrics
 from crawler.model.access import GIVEN, Need, Role
 from crawler.settings.sections import ApiSettings
@@ -33,6 +34,11 @@ def doors(tokens):
 @pytest.fixture(scope="module")
 def tokens():
     return Known()
+
+
+@pytest.fixture(autouse=True)
+def _no_long_profiles(monkeypatch):
+    monkeypatch.setattr(looks, "USUAL_S", looks.LEAST_S)
 
 
 @pytest.fixture(scope="module")
