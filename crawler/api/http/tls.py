@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import gevent
 
 from crawler.api.failures import Failure
-from crawler.api.http import bodies
+from crawler.api.http.closing import closing
 from crawler.api.tls import Certificates
 from crawler.logs import get_logger
 
@@ -53,11 +53,6 @@ def _refuse_plain(sock: socket.socket) -> None:
     if first == HANDSHAKE:
         return
     if first:
-        body = bodies.write(bodies.failure(Failure("INVALID_ARGUMENT", NO_TLS)))
-        head = (
-            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
         sock.recv(65_536)  # the kernel would drop the answer if something were unread
-        sock.sendall(head.encode() + body)
+        sock.sendall(closing("400 Bad Request", Failure("INVALID_ARGUMENT", NO_TLS)))
     raise ConnectionError("the client does not speak TLS")

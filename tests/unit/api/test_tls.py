@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from crawler.api.backend import Call
+from crawler.api.http import tls as http_tls
 from crawler.api.http.server import HttpServer
 from crawler.api.rpc import tls
 from crawler.api.rpc.client import Client
@@ -23,6 +24,7 @@ from crawler.settings import config
 from crawler.settings.sections import Settings
 from tests.tls import Folder
 from tests.unit.api.fakes import FakeBackend, Master, running
+from tests.waiting import PATIENCE_S
 
 CALL = Call(5.0)
 
@@ -236,6 +238,18 @@ def test_http_without_tls_is_answered_with_a_word_of_it(web, capfd):
     assert "https://" in json.loads(answer.read())["message"]
     plain.close()
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [b"", http_tls.HANDSHAKE + b"\3\1"], ids=["silent", "half a hello"]
+)
+def test_a_handshake_that_does_not_come_is_not_waited_for(web, monkeypatch, words):
+    monkeypatch.setattr(http_tls, "HANDSHAKE_S", 0.3)
+    _, address = web()
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as slow:
+        slow.sendall(words)
+        assert slow.recv(100) == b"", "closed"
 
 
 def test_files_that_do_not_fit_yet_keep_the_former_ones_and_are_told(folder, caplog):
