@@ -14,7 +14,7 @@ from crawler.api.backend import NodeLoad
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli.base import commands, labels_option, show_table
-from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token
+from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token, way_to
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
 from crawler.model.policy import (
@@ -54,7 +54,7 @@ def _show_processes(loads: Sequence[NodeLoad]) -> None:
     are shown."""
     rows: list[tuple[object, ...]] = []
     for node in (load.node for load in loads if load.role == "worker"):
-        worker = CrawlsClient(node.address, token=own_token, pem=own_pem)
+        worker = CrawlsClient(way_to(node.address), token=own_token, pem=own_pem)
         try:
             rows += [_process_row(node.id, each) for each in worker.processes(CALL)]
         except CrawlerError as error:

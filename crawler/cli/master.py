@@ -21,6 +21,7 @@ from crawler.api.rpc.client import Client
 from crawler.cli import token_file
 from crawler.cli.base import DEFAULT_MASTER, INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
+from crawler.cli.nearby import nearest
 from crawler.errors import (
     ConfigError,
     CrawlerError,
@@ -130,6 +131,12 @@ def own_token() -> str:
     if context is None:
         return ""
     return context.meta.get(TOKEN) or token_for(context.meta.get(MASTERS, ()))
+
+
+def way_to(worker: str) -> str:
+    """Return the address at which to ask a worker. Without a token it must be that of loopback, if
+    the worker is on this machine. With one, it is the address that the certificate of TLS names."""
+    return worker if own_token() else nearest(worker)
 
 
 def own_pem() -> Pem | None:

@@ -10,7 +10,7 @@ import click
 
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli.base import commands
-from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token
+from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token, way_to
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.records import Query, Resource, State
 from crawler.model.shards import MAX_WORKERS, is_sharded
@@ -74,7 +74,7 @@ def _of_worker(asked: Resource) -> Statistics:
     """Return what its worker tells of a task. Raises NotFound, and Retryable if the worker does
     not tell."""
     assert asked.owner is not None  # only such tasks are asked for
-    worker = CrawlsClient(asked.owner.address, token=own_token, pem=own_pem)
+    worker = CrawlsClient(way_to(asked.owner.address), token=own_token, pem=own_pem)
     try:
         return worker.statistics(asked.name, CALL)
     finally:
