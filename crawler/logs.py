@@ -3,7 +3,8 @@
     log = get_logger(__name__)
     log.info("worker joined", node="go.micro.server.worker-2")
 
-The message names an event. Values go into fields, so that one can search for them.
+The message names an event. Values go into fields, so that one can search for them. No line has the
+value of a secret that this process was given (`redaction.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import logging
 import os
 import sys
 from typing import Any, Protocol
+
+from crawler.redaction import hidden, hide
 
 _RESERVED = ("level", "ts", "logger", "caller", "msg")
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
@@ -147,7 +150,7 @@ class JsonFormatter(logging.Formatter):
             line[f"{key}_" if key in _RESERVED else key] = value
         if record.exc_info:
             line["stack"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(hidden(line), default=str, ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):
@@ -166,7 +169,7 @@ class TextFormatter(logging.Formatter):
             line = f"{_COLOURS[record.levelname]}{line}\x1b[0m"
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
-        return line
+        return hide(line)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

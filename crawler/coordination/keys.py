@@ -27,6 +27,8 @@ class Keys:
         self.tokens = f"{access}/tokens/"
         """The prefix of the tokens."""
         self.node_secret = f"{access}/nodes"
+        self.secrets = f"{access}/secrets/"
+        """The prefix of the secrets of tasks."""
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -55,6 +57,10 @@ class Keys:
     def token(self, id: str) -> str:
         """Return the key of a token."""
         return self.tokens + id
+
+    def secret(self, name: str) -> str:
+        """Return the key of a secret of tasks."""
+        return self.secrets + name
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

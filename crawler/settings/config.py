@@ -1,7 +1,7 @@
 """Loads the settings: the file, then the environment, then flags. Each overrides those before it.
 
 One `ConfigError` reports every fault in all three: its place, what was given and what is allowed.
-In the file, `${NAME}` and `${NAME:-default}` stand for environment variables.
+In the file and in the variables, texts may stand elsewhere (`references.py`).
 
     CRAWLER_COORDINATION_LEASE_TTL_S=10        sets coordination.lease_ttl_s
 """
@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from crawler import redaction
 from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.model.records import Spec
 from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
 from crawler.settings import yaml_text
+from crawler.settings.references import References
 from crawler.settings.schema import from_text, meant_or_allowed, read
 from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings, TlsSettings
 from crawler.settings.worker import IN_PROCESS, FrontierSettings, WorkerSettings
@@ -33,8 +34,6 @@ DEFAULT_FILE = "config.yaml"
 LEAST_PROCESS_MEMORY = 100_000_000
 """The smallest limit that holds for a process of crawls: an idle one takes half of it."""
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-
 
 def load(
     path: str | None,
@@ -44,15 +43,16 @@ def load(
     """Return the settings of a process. `flags` are by path: `{"node.id": "2"}`. Raises
     ConfigError."""
     file = _file(path)
-    given = _read(file, environment) if file else {}
-    loader = _Loader(str(file) if file else "settings")
-    loader.take(given)
+    folder = file.parent if file else Path()
+    references = References(environment, folder)
+    loader = _Loader(str(file) if file else "settings", references)
+    loader.take(_read(file) if file else {})
     loader.check_variables(environment)
-    loader.override(_from_environment(environment), "environment")
+    loader.refer(_from_environment(environment), "environment")
     loader.override(flags or {}, "command line")
     settings = loader.settings()
-    folder = str(file.parent) if file else "."
-    return dataclasses.replace(settings, folder=folder)
+    redaction.hide_also(references.secrets())
+    return dataclasses.replace(settings, folder=str(folder), hidden=references.secrets())
 
 
 def sections() -> Iterator[tuple[str, type[Any]]]:
@@ -77,7 +77,7 @@ def _file(path: str | None) -> Path | None:
     return Path(path)
 
 
-def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -90,18 +90,7 @@ def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: {shown(content)} given; a mapping of sections is allowed")
-    return dict(_substituted(content, environment))
-
-
-def _substituted(value: Any, environment: Mapping[str, str]) -> Any:
-    """Fill in the variables of values. A variable without value or default stays empty."""
-    if isinstance(value, dict):
-        return {key: _substituted(item, environment) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_substituted(item, environment) for item in value]
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda m: environment.get(m[1]) or m[2] or "", value)
-    return value
+    return content
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -121,8 +110,9 @@ def _variables() -> dict[str, str]:
 class _Loader:
     """Collects values and faults."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, references: References) -> None:
         self._source = source
+        self._references = references
         self._faults: list[str] = []
         self._origins: dict[str, str] = {}
         self._values: dict[str, dict[str, Any]] = {name: {} for name, _ in sections()}
@@ -150,10 +140,17 @@ class _Loader:
         """Take single settings by path. They override what was taken before."""
         for path, value in given.items():
             section, _, name = path.partition(".")
-            kind = dict(sections())[section]
-            hint = get_type_hints(kind)[name]
-            self._values[section][name] = from_text(value, hint)
+            self._values[section][name] = from_text(value, _hint(section, name))
             self._origins[path] = origin
+
+    def refer(self, given: Mapping[str, str], origin: str) -> None:
+        """Take single settings by path, with what they refer to."""
+        self._origins |= dict.fromkeys(given, origin)
+        filled = {path: self._references.filled(text, path) for path, text in given.items()}
+        self.override(filled, origin)
+        for path in given:
+            section, _, name = path.partition(".")
+            self._values[section][name] = self._read(section, name, self._values[section][name])
 
     def check_variables(self, environment: Mapping[str, str]) -> None:
         """Report a variable that begins like a variable of a section but is none: it is a typing
@@ -168,6 +165,8 @@ class _Loader:
 
     def settings(self) -> Settings:
         """Return the settings. Raises ConfigError with every fault found."""
+        for path, what in self._references.faults:
+            self._fault(path, what)
         built = {name: self._section(name, kind) for name, kind in sections()}
         if not self._faults:
             self._check_relations(built)
@@ -177,17 +176,31 @@ class _Loader:
 
     def _take_section(self, name: str, value: Any) -> None:
         if isinstance(value, dict):
-            self._values[name].update(value)
+            self._values[name] |= {key: self._given(name, key, value[key]) for key in value}
         elif value is not None:
             self._fault(name, f"{shown(value)} given; a mapping of settings is allowed")
 
+    def _given(self, section: str, name: Any, value: Any) -> Any:
+        """Return a value of the file with what it refers to. A text that stands elsewhere is read
+        as that of a variable."""
+        filled = self._references.filled(value, f"{section}.{name}")
+        if filled != value and isinstance(filled, str):
+            filled = from_text(filled, _hint(section, name))
+        return self._read(section, name, filled)
+
+    def _read(self, section: str, name: Any, value: Any) -> Any:
+        read = self._references.read(value, f"{section}.{name}")
+        return from_text(read, _hint(section, name)) if read != value else read
+
     def _take_spiders(self, value: Any) -> None:
+        value = self._references.filled(value, "spiders")
         if isinstance(value, list):
             self._spiders = tuple(value)
         elif value is not None:
             self._fault("spiders", f"{shown(value)} given; a list is allowed")
 
     def _take_tasks(self, value: Any) -> None:
+        value = self._references.filled(value, "tasks")
         if value is not None and not isinstance(value, list):
             self._fault("tasks", f"{shown(value)} given; a list is allowed")
             return
@@ -339,4 +352,9 @@ class _Loader:
 
     def _fault(self, path: str, what: str) -> None:
         origin = self._origins.get(path.partition("[")[0], self._source)
-        self._faults.append(f"{origin}: {path}: {what}")
+        self._faults.append(f"{origin}: {path}: {self._references.hide(path, what)}")
+
+
+def _hint(section: str, name: Any) -> Any:
+    """Return the type of a setting; that of any text if there is no such setting."""
+    return get_type_hints(dict(sections())[section]).get(name, str)

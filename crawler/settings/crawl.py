@@ -34,7 +34,7 @@ class Limit:
     burst: int = setting(1, "Requests at once after a pause.", least=1, most=1_000_000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrawlSettings:
     """How a crawl behaves. A spider or a task may change each of these for itself."""
 

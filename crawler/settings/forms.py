@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
+from crawler.model.secrets import is_key
 from crawler.schemas.constraint_json import QUANTITIES
 from crawler.schemas.constraint_json import QUANTITY as QUANTITY_PATTERN
 from crawler.settings import patterns, redis_url, wire
@@ -131,5 +132,6 @@ USER_NAME = Form(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?", "the name of a user of 
 REDIS = Form(
     r"(?s:.*)", f"{redis_url.ALLOWED} or nothing", _is_redis_url_or_empty, mask=without_login
 )
+SECRET_KEY = Form(r"(?s:.*)", "32 bytes in base64", is_key)
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

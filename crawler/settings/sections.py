@@ -21,7 +21,7 @@ from crawler.settings.setting import setting
 from crawler.settings.worker import FrontierSettings, WorkerSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NodeSettings:
     """Who this process is to the other nodes."""
 
@@ -87,7 +87,7 @@ class NodeSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EtcdSettings:
     """How to reach etcd."""
 
@@ -112,7 +112,7 @@ class EtcdSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CoordinationSettings:
     """Names in etcd and the time until a silent node counts as gone."""
 
@@ -155,7 +155,7 @@ class CoordinationSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ApiSettings(OidcSettings):
     """How a node treats requests from outside."""
 
@@ -188,7 +188,7 @@ class ApiSettings(OidcSettings):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TlsSettings:
     """TLS of a node's own servers, and of its calls to other nodes; see docs/security.md."""
 
@@ -212,7 +212,20 @@ class TlsSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class SecretsSettings:
+    """The keys that keep secrets of tasks from whoever can read etcd."""
+
+    key: Sequence[str] = setting(
+        [],
+        "Keys for the secrets of tasks, made by `crawler secret key`: the same for all masters and "
+        "workers. The first encrypts, and each decrypts. Give them as file:PATH or ${NAME}.",
+        form=forms.SECRET_KEY,
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, repr=False)
 class LogSettings:
     """What a node logs, and how."""
 
@@ -227,7 +240,7 @@ class LogSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Settings:
     """All settings, with one field for each section."""
 
@@ -240,6 +253,7 @@ class Settings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    secrets: SecretsSettings = field(default_factory=SecretsSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""
@@ -247,3 +261,5 @@ class Settings:
     """The seed tasks. A leader adds each one whose name is missing in the cluster."""
     folder: str = "."
     """The folder of the settings file, from which relative paths start."""
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    """What was read from variables and files that no log may show, with what it shows instead."""

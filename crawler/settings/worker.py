@@ -12,7 +12,7 @@ IN_PROCESS = -1
 """The value of `worker.processes` with which the process of the worker crawls by itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WorkerSettings:
     """What a worker does besides crawling."""
 
@@ -93,7 +93,7 @@ class WorkerSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FrontierSettings:
     """Where tasks keep what their crawls still have to do, so that they go on there; see
     docs/crawling-on.md."""

@@ -1,5 +1,6 @@
 """Settings: from file, environment and flags, with every fault told at once."""
 
+import base64
 import dataclasses
 import os
 import re
@@ -52,6 +53,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(load):
     assert (node.id, node.http, node.grpc) == ("c", ":2", ":1")
 
 
+SECRET_KEY = base64.b64encode(bytes(32)).decode()
 TAINTS = ["spot=yes:NoSchedule", "old:PreferNoSchedule"]
 ISSUER = "https://id.example/realms/a"
 SAMPLES = {
@@ -112,6 +114,7 @@ SAMPLES = {
     "tls.client_certificates": ("grpc", "grpc"),
     "worker.response_bytes": ("7000000", 7_000_000),
     "crawl.max_failure_share": ("0.25", 0.25),
+    "secrets.key": (SECRET_KEY, [SECRET_KEY]),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
 }
@@ -275,7 +278,7 @@ def test_lists_of_endpoints_come_with_commas(load):
 
 
 def test_variables_in_the_file_are_filled_in(load):
-    text = "tasks: [{name: x, parameters: {shelves: ['${SITE:-http://h}/a', '${NONE}']}}]"
+    text = "tasks: [{name: x, parameters: {shelves: ['${SITE:-http://h}/a', '${NONE:-}']}}]"
     assert load(text).tasks[0].parameters["shelves"] == ["http://h/a", ""]
     assert load(text, {"SITE": "http://s"}).tasks[0].parameters["shelves"][0] == "http://s/a"
 

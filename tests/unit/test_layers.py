@@ -7,7 +7,17 @@ from tests.source import ROOT, imports_of
 
 LAYERS = {
     "": [
-        {"model", "errors", "clock", "runtime", "coroutines", "plural", "folders", "boot"},
+        {
+            "model",
+            "errors",
+            "clock",
+            "runtime",
+            "coroutines",
+            "plural",
+            "folders",
+            "boot",
+            "redaction",
+        },
         {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging"},
@@ -147,7 +157,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "pluggy",
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
-        ("cryptography", "local/authority.py"),
+        ("cryptography", "coordination/sealing.py local/authority.py"),
         ("snowflake", "coordination/snowflake.py"),
         (
             "msgspec",
