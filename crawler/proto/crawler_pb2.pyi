@@ -230,6 +230,26 @@ class Token(_message.Message):
     text: str
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., creation_time: _Optional[int] = ..., expiration_time: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
 
+class Secret(_message.Message):
+    __slots__ = ("name", "value", "set_time", "set_by", "key_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SET_TIME_FIELD_NUMBER: _ClassVar[int]
+    SET_BY_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    set_time: int
+    set_by: str
+    key_id: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ..., set_time: _Optional[int] = ..., set_by: _Optional[str] = ..., key_id: _Optional[str] = ...) -> None: ...
+
+class ListSecretsResponse(_message.Message):
+    __slots__ = ("secrets",)
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    secrets: _containers.RepeatedCompositeFieldContainer[Secret]
+    def __init__(self, secrets: _Optional[_Iterable[_Union[Secret, _Mapping]]] = ...) -> None: ...
+
 class ListTokensResponse(_message.Message):
     __slots__ = ("tokens",)
     TOKENS_FIELD_NUMBER: _ClassVar[int]

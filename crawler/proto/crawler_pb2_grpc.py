@@ -123,6 +123,21 @@ class CrawlerMasterStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.SignIn.FromString,
                 _registered_method=True)
+        self.SetSecret = channel.unary_unary(
+                '/CrawlerMaster/SetSecret',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+                _registered_method=True)
+        self.ListSecrets = channel.unary_unary(
+                '/CrawlerMaster/ListSecrets',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListSecretsResponse.FromString,
+                _registered_method=True)
+        self.DeleteSecret = channel.unary_unary(
+                '/CrawlerMaster/DeleteSecret',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -271,6 +286,27 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetSecret(self, request, context):
+        """PUT /crawler/secret/{name}, body: value. No call returns a value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSecrets(self, request, context):
+        """GET /crawler/secret: every secret, without its value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSecret(self, request, context):
+        """DELETE /crawler/secret/{name}. The answer is the secret that is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -372,6 +408,21 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.GetSignIn,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.SignIn.SerializeToString,
+            ),
+            'SetSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSecret,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+            ),
+            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecrets,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListSecretsResponse.SerializeToString,
+            ),
+            'DeleteSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSecret,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -845,6 +896,87 @@ class CrawlerMaster:
             '/CrawlerMaster/GetSignIn',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.SignIn.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/SetSecret',
+            crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListSecrets',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DeleteSecret',
+            crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
             options,
             channel_credentials,
             insecure,
