@@ -16,6 +16,8 @@ from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
+from crawler.coordination.sealing import Seals
+from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Put, created_at
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
@@ -142,6 +144,7 @@ def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float,
         settings=SchedulerSettings(),
         refusals=Refusals(),
         tokens=Tokens(ground.store, ground.keys, clock),
+        secrets=Secrets(ground.store, ground.keys, Seals([])),
     )
     term = Term(context)
     cluster.start(ground.supervisor)

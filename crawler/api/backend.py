@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.secrets import Secret, SecretWish
 
 UNTOLD = WorkerLoad()
 """The load of a node that reports none."""
@@ -166,6 +167,18 @@ class Backend(Protocol):
 
     def revoke_token(self, id: str, call: Call) -> Token:
         """End a token, and return it. Raises NotFound."""
+        ...
+
+    def set_secret(self, wish: SecretWish, call: Call) -> Secret:
+        """Store a secret of tasks, or another value of it."""
+        ...
+
+    def secrets(self, call: Call) -> Sequence[Secret]:
+        """Return all secrets without their values, by name."""
+        ...
+
+    def delete_secret(self, name: str, call: Call) -> Secret:
+        """Remove a secret, and return it. Raises NotFound."""
         ...
 
     def report(

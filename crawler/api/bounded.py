@@ -14,6 +14,7 @@ from crawler.errors import Forbidden, NotFound
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.secrets import Secret, SecretWish
 
 
 class BoundedBackend:
@@ -100,6 +101,18 @@ class BoundedBackend:
         self._refuse()
 
     def revoke_token(self, id: str, call: Call) -> Token:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def set_secret(self, wish: SecretWish, call: Call) -> Secret:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def secrets(self, call: Call) -> Sequence[Secret]:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def delete_secret(self, name: str, call: Call) -> Secret:
         """Refuse, as `update_scheduler` does."""
         self._refuse()
 

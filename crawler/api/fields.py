@@ -22,6 +22,7 @@ from crawler.model.policy import (
     WorkerVerdict,
 )
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
+from crawler.model.secrets import Secret
 
 Fields = Mapping[str, Any]
 """The fields by their names in crawler.proto. None means that the field is absent."""
@@ -132,6 +133,17 @@ def of_token(token: Token) -> Fields:
 def of_new_token(made: NewToken) -> Fields:
     """Return the fields of a token that was just made: a Token."""
     return {**of_token(made.token), "text": made.text}
+
+
+def of_secret(secret: Secret) -> Fields:
+    """Return the fields of a secret without its value: a Secret."""
+    return {
+        "name": secret.name,
+        "value": None,
+        "set_time": secret.set_ns,
+        "set_by": secret.set_by,
+        "key_id": secret.key_id,
+    }
 
 
 def of_scheduler(view: SchedulerView) -> Fields:

@@ -87,6 +87,9 @@ INDEX: Mapping[str, Source] = {
         patch,
         "Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.",
     ),
+    "secret": Source(
+        "secret", quiet_grpc, "Set, list and delete the secrets that tasks name, as secret:NAME."
+    ),
     "shell": Source(
         "pages", patch, "Try selectors on a page: a URL, or a file such as ./page.html."
     ),

@@ -60,7 +60,8 @@ class Seals:
         if not self._keys:
             raise NoKey(HOW_TO)
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + AESGCM(self._keys[0]).encrypt(nonce, value.encode(), _bound_to(name))
+        sealed: bytes = AESGCM(self._keys[0]).encrypt(nonce, value.encode(), _bound_to(name))
+        return nonce + sealed
 
     def unseal(self, name: str, sealed: bytes) -> str:
         """Return the value of a secret. Raises NoKey and CannotUnseal."""
@@ -72,7 +73,8 @@ class Seals:
         nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         for key in self._keys:
             try:
-                return AESGCM(key).decrypt(nonce, rest, _bound_to(name)).decode()
+                value: bytes = AESGCM(key).decrypt(nonce, rest, _bound_to(name))
+                return value.decode()
             except (InvalidTag, ValueError):  # another key, or too short for any
                 continue
         raise CannotUnseal(

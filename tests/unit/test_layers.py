@@ -137,7 +137,8 @@ CLI = (
         "options",
         "pages",
     ),
-    *("resuming", "runspider", "scheduler", "spiders", "stats", "token", "update", "login"),
+    *("resuming", "runspider", "scheduler", "secret", "spiders", "stats", "token", "update"),
+    "login",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

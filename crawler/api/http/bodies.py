@@ -20,6 +20,7 @@ from crawler.errors import InvalidArgument
 from crawler.model.access import NewToken, Token
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.records import Leader, Resource, Spec
+from crawler.model.secrets import Secret
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 
@@ -116,6 +117,16 @@ def token(found: Token) -> dict[str, Any]:
 def tokens(found: Sequence[Token]) -> dict[str, Any]:
     """Return tokens without their texts."""
     return {"tokens": [token(each) for each in found]}
+
+
+def secret(found: Secret) -> dict[str, Any]:
+    """Return a secret without its value."""
+    return _body(pb.Secret.DESCRIPTOR, fields.of_secret(found))
+
+
+def secrets(found: Sequence[Secret]) -> dict[str, Any]:
+    """Return secrets without their values."""
+    return {"secrets": [secret(each) for each in found]}
 
 
 def leader(leader: Leader) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from crawler.api.service import Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.model.access import Need
-from crawler.schemas import policy_schemas, task_schemas, token_schemas
+from crawler.schemas import policy_schemas, secret_schemas, task_schemas, token_schemas
 from crawler.settings.sections import ApiSettings
 
 EXTENSION = "crawler"
@@ -106,11 +106,7 @@ def update(name: str) -> Response:
     """Change what a task does. The body may omit its name. With `restart` false, a change that
     would restart a run is refused."""
     call = _call()
-    given = _body(call)
-    if given.get("name") is None:
-        given["name"] = name
-    if given["name"] != name:
-        raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
+    given = _named(name, _body(call))
     spec, restart, waits = task_schemas.load_update(given)
     return answer(bodies.resource(_service().backend(call).update(spec, call, restart, waits)))
 
@@ -205,6 +201,29 @@ def revoke_token(name: str) -> Response:
     return answer(bodies.token(_service().backend(call).revoke_token(name, call)))
 
 
+@api.put("/secret/<name>")
+def set_secret(name: str) -> Response:
+    """Set a secret. The body has its value, and may omit its name."""
+    call = _call()
+    wish = secret_schemas.load_wish(_named(name, _body(call)))
+    return answer(bodies.secret(_service().backend(call).set_secret(wish, call)))
+
+
+@api.get("/secret")
+def secrets() -> Response:
+    """Return all secrets, without their values."""
+    call = _call()
+    return answer(bodies.secrets(_service().backend(call).secrets(call)))
+
+
+@api.delete("/secret/<name>")
+def delete_secret(name: str) -> Response:
+    """Delete a secret."""
+    call = _call()
+    named = secret_schemas.load_name(name)
+    return answer(bodies.secret(_service().backend(call).delete_secret(named, call)))
+
+
 @api.get("/leader")
 def leader() -> Response:
     """Return the leader that this master observes."""
@@ -255,6 +274,15 @@ def parse_timeout(text: str) -> float:
             "zero and one of H, M, S, m, u, n"
         )
     return min(int(found[1]) * _UNITS_S[found[2]], MOST_TIMEOUT_S)
+
+
+def _named(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with the name in its path. Raises InvalidArgument if it has another."""
+    if given.get("name") is None:
+        given["name"] = name
+    if given["name"] != name:
+        raise InvalidArgument(f"name: {shown(given['name'])} is not the name in the path, {name!r}")
+    return given
 
 
 def _delete(given: dict[str, Any], call: Call) -> Response:

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
-from crawler.api.rpc import codec, policy_codec, tls, token_codec
+from crawler.api.rpc import codec, policy_codec, secret_codec, tls, token_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
     ANSWERED,
@@ -31,6 +31,7 @@ from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.secrets import Secret, SecretWish
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 
@@ -206,6 +207,20 @@ class Client:
     def revoke_token(self, id: str, call: Call) -> Token:
         """End a token, and return it."""
         return token_codec.token_from(self._ask("RevokeToken", pb.Token(id=id), call))
+
+    def set_secret(self, wish: SecretWish, call: Call) -> Secret:
+        """Store a secret, or another value of it."""
+        answer = self._ask("SetSecret", secret_codec.wish_message(wish), call)
+        return secret_codec.secret_from(answer)
+
+    def secrets(self, call: Call) -> Sequence[Secret]:
+        """Return all secrets without their values, by name."""
+        answer = self._read("ListSecrets", empty_pb2.Empty(), call)
+        return [secret_codec.secret_from(each) for each in answer.secrets]
+
+    def delete_secret(self, name: str, call: Call) -> Secret:
+        """Remove a secret, and return it."""
+        return secret_codec.secret_from(self._ask("DeleteSecret", pb.Secret(name=name), call))
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

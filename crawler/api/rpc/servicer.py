@@ -6,13 +6,13 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import Call
-from crawler.api.rpc import codec, policy_codec, token_codec
+from crawler.api.rpc import codec, policy_codec, secret_codec, token_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.schemas import policy_schemas, task_schemas, token_schemas
+from crawler.schemas import policy_schemas, secret_schemas, task_schemas, token_schemas
 from crawler.settings.sections import ApiSettings
 
 _LONGEST_S = 86_400.0
@@ -149,6 +149,26 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         """Return where people sign in."""
         own = self._settings
         return pb.SignIn(issuer=own.oidc_issuer, client=own.oidc_client, scopes=own.oidc_scopes)
+
+    def SetSecret(self, request: pb.Secret, context: grpc.ServicerContext) -> pb.Secret:
+        """Set a secret."""
+        call = self._call(context)
+        wish = secret_schemas.load_wish(secret_codec.wish_fields(request))
+        return secret_codec.secret_message(self._service.backend(call).set_secret(wish, call))
+
+    def ListSecrets(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListSecretsResponse:
+        """Return all secrets, without their values."""
+        call = self._call(context)
+        found = self._service.backend(call).secrets(call)
+        return pb.ListSecretsResponse(secrets=map(secret_codec.secret_message, found))
+
+    def DeleteSecret(self, request: pb.Secret, context: grpc.ServicerContext) -> pb.Secret:
+        """Delete a secret."""
+        call = self._call(context)
+        name = secret_schemas.load_name(request.name)
+        return secret_codec.secret_message(self._service.backend(call).delete_secret(name, call))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

@@ -24,6 +24,7 @@ from crawler.model.records import (
     Spec,
     WorkerLoad,
 )
+from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master.commands import (
     Add,
     Again,
@@ -40,6 +41,7 @@ from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.secret_requests import SecretRequests
 from crawler.node.master.token_requests import TokenRequests
 from crawler.node.master.writer import TermWriter
 from crawler.scheduler.candidate import Candidate
@@ -64,6 +66,7 @@ class LeaderBackend:
         self._writer = writer
         self._policy = PolicyRequests(ctx, writer)
         self._tokens = TokenRequests(ctx.leadership, ctx.tokens, ctx.clock)
+        self._secrets = SecretRequests(ctx.leadership, ctx.secrets, ctx.clock)
         self._alone = "" if ctx.shares_states else ALONE
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
@@ -157,6 +160,18 @@ class LeaderBackend:
     def revoke_token(self, id: str, call: Call) -> Token:
         """End a token, and return it. Raises NotFound."""
         return self._tokens.revoke(id)
+
+    def set_secret(self, wish: SecretWish, call: Call) -> Secret:
+        """Store a secret of tasks, or another value of it."""
+        return self._secrets.put(wish, call)
+
+    def secrets(self, call: Call) -> Sequence[Secret]:
+        """Return all secrets without their values, by name."""
+        return self._secrets.all()
+
+    def delete_secret(self, name: str, call: Call) -> Secret:
+        """Remove a secret, and return it. Raises NotFound."""
+        return self._secrets.remove(name)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

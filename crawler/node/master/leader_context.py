@@ -9,6 +9,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership
@@ -41,6 +42,7 @@ class LeaderContext:
     ledger: Ledger
     tombstones: Tombstones
     tokens: Tokens
+    secrets: Secrets
     election: Election
     framework: Framework
     clock: Clock

@@ -20,6 +20,8 @@ from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
+from crawler.coordination.sealing import Seals
+from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Store
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
@@ -65,6 +67,7 @@ class Master:
         self._ledger = Ledger(store, keys)
         self._tombstones = Tombstones(store, keys)
         self._tokens = Tokens(store, keys, clock) if tokens is None else tokens
+        self._secrets = Secrets(store, keys, Seals(settings.secrets.key))
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -260,6 +263,7 @@ class Master:
                 ledger=self._ledger,
                 tombstones=self._tombstones,
                 tokens=self._tokens,
+                secrets=self._secrets,
                 election=self._election,
                 framework=self._framework,
                 clock=self._clock,

@@ -8,6 +8,8 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
+from crawler.coordination.sealing import Seals
+from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Delete, Put
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
@@ -61,6 +63,7 @@ class Stage:
             ledger=Ledger(self.store, KEYS),
             tombstones=Tombstones(self.store, KEYS),
             tokens=Tokens(self.store, KEYS, self.clock),
+            secrets=Secrets(self.store, KEYS, Seals([])),
             election=Election(self.store, KEYS, self.clock),
             framework=Framework("least-load", plugins),
             clock=self.clock,

@@ -23,7 +23,8 @@ WHOLE = "^-?[0-9]{1,19}$"
 """A whole number as text."""
 
 _REQUESTS_ONLY = frozenset({"restart", "wait_for_spider", "disable", "enable", "weigh"})
-"""The fields of messages that no answer has."""
+_SECRETS = frozenset({"Secret.value"})
+"""The fields of messages that no answer has, by their names, and by those of their messages."""
 
 _GOOGLE = {
     "google.protobuf.Struct": {"type": "object"},
@@ -55,6 +56,7 @@ def schemas() -> dict[str, Schema]:
         pb.Explanation,
         pb.Scheduler,
         pb.ListTokensResponse,
+        pb.ListSecretsResponse,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
@@ -131,7 +133,11 @@ def _of_message(message: Any) -> Schema:
 
 
 def _told(message: Any) -> list[FieldDescriptor]:
-    return [field for field in message.fields if field.name not in _REQUESTS_ONLY]
+    return [
+        field
+        for field in message.fields
+        if field.name not in _REQUESTS_ONLY and field.full_name not in _SECRETS
+    ]
 
 
 def _inner(field: FieldDescriptor) -> Any:

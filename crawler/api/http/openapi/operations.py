@@ -118,6 +118,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.create_token": Operation("createToken", ref("Token"), _WRITES | _BODY, "TokenWish"),
     "crawler.tokens": Operation("listTokens", ref("ListTokensResponse"), _READS),
     "crawler.revoke_token": Operation("revokeToken", ref("Token"), _WRITES | _NAMED),
+    "crawler.set_secret": Operation(
+        "setSecret", ref("Secret"), _WRITES | _BODY, "SecretWish", ref("SecretName")
+    ),
+    "crawler.secrets": Operation("listSecrets", ref("ListSecretsResponse"), _READS),
+    "crawler.delete_secret": Operation(
+        "deleteSecret", ref("Secret"), _WRITES | _NAMED, name=ref("SecretName")
+    ),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
     "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),

@@ -19,8 +19,10 @@ from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
 from crawler.model.access import GIVEN
 from crawler.model.records import State
+from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
+from crawler.schemas.secret_schemas import SecretName, SecretSchema, SecretValue
 from crawler.schemas.task_fields import (
     MAX_NAME,
     NAME_CHARACTERS,
@@ -55,6 +57,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
     """Return the schemas of the bodies of requests, and of what is in them, by name."""
     converter.add_attribute_function(_limits)  # type: ignore[no-untyped-call]
     task = _properties(converter, SpecSchema)
+    secret = _properties(converter, SecretSchema)
     update = {**task, **_WAITS, "restart": _TRUTH}
     return {
         "ParameterValue": _VALUE,
@@ -64,6 +67,8 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "TaskUpdate": closed(update),
         "TaskName": closed(_properties(converter, KeySchema), "name"),
         "TokenWish": closed(_properties(converter, TokenSchema), "role"),
+        "SecretName": secret["name"],
+        "SecretWish": closed(secret, "value"),
         "PolicyChange": closed(_properties(converter, PolicySchema)),
     }
 
@@ -116,6 +121,17 @@ def _(field: Text) -> Schema:
 def _(field: Name) -> Schema:
     pattern = f"^{NAME_CHARACTERS}+$"
     return {**_text(1, MAX_NAME), "pattern": pattern, "not": {"enum": sorted(RESERVED)}}
+
+
+@_schema_of.register
+def _(field: SecretName) -> Schema:
+    return {"type": "string", "pattern": f"^{NAME}$"}
+
+
+@_schema_of.register
+def _(field: SecretValue) -> Schema:
+    told = f"At most {MOST_BYTES} bytes in UTF-8. No answer has it."
+    return {**_text(LEAST_CHARACTERS, None), "writeOnly": True, "description": told}
 
 
 @_schema_of.register
