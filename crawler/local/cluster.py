@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.clock import Clock, SystemClock
+from crawler.coordination.sealing import new_key
 from crawler.errors import ConfigError, CrawlerError, Unavailable
 from crawler.local.etcd import EmbeddedEtcd
 from crawler.local.ports import free_ports, is_free
@@ -91,6 +92,7 @@ class LocalCluster:
             "CRAWLER_LOGS_STYLE": "json",
             "CRAWLER_WORKER_PRIVATE_TARGETS": "all",  # as for all that the command line runs
             **_OWN_ETCD,
+            "CRAWLER_SECRETS_KEY": f"file:{_new_key(self.folder)}",
             **(environment or {}),
         }
         settings = config_files.load(config, {**os.environ, **self._environment})
@@ -247,6 +249,15 @@ def is_ready(address: str, context: ssl.SSLContext | None = None) -> bool:
     except Unavailable:
         return False
     return True
+
+
+def _new_key(folder: Path) -> Path:
+    """Make a key for the secrets of tasks, which is as old as the local etcd, and nobody else
+    reads."""
+    file = folder / "secrets.key"
+    file.touch(mode=0o600)
+    file.write_text(f"{new_key()}\n")
+    return file
 
 
 def _port(usual: int) -> int:

@@ -65,9 +65,15 @@ def filled(value: Any, secrets: Mapping[str, str]) -> Any:
     return value
 
 
-def is_reference(value: Any) -> bool:
-    """Return whether a value is a text that names a secret."""
-    return isinstance(value, str) and _name(value) is not None
+def without_references(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return parameters without the texts that name secrets, and the lists that have such texts."""
+    if not names_in(parameters):
+        return parameters
+    return {
+        key: without_references(value) if isinstance(value, Mapping) else value
+        for key, value in parameters.items()
+        if isinstance(value, Mapping) or not names_in(value)
+    }
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from crawler.errors import shown
+from crawler.model.secrets import without_references
 from crawler.settings import overrides, patterns
 from crawler.settings.forms import Form
 from crawler.settings.live import SETTINGS
@@ -26,7 +27,9 @@ def faults(
     parameters: Mapping[str, Any], give_turn: Callable[[], None] = patterns.keep_on
 ) -> list[str]:
     """Return the faults, each with its path, its value and what is allowed; empty if there is none.
-    `give_turn` lets others run; it is called now and then, because long lists take their time."""
+    What names a secret is checked by the worker, which has its value. `give_turn` lets others run;
+    it is called now and then, because long lists take their time."""
+    parameters = without_references(parameters)
     found = list(spider_faults(parameters, give_turn))
     if SETTINGS in parameters:
         with patterns.giving_turns(give_turn):

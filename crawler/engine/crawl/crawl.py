@@ -36,11 +36,15 @@ from crawler.engine.stats.outcome import outcome_of, outcome_of_part
 from crawler.logs import get_logger
 from crawler.model.records import NO_SHARD_COUNTS, Counts, State
 from crawler.model.statistics import Statistics
+from crawler.redaction import hidden, hide
 from crawler.settings import live
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import do_all
 
 log = get_logger(__name__)
+
+_TEXTS = ("finish_reason", "items_dropped", "items_failed", "failures", "filtered")
+"""The statistics that quote pages, spiders and tasks."""
 
 START_AHEAD = 1000
 """The crawl reads the spider's start requests until this many requests wait in the frontier."""
@@ -131,7 +135,11 @@ class Crawl:
             self._dispatcher.hosts(),
         )
         others = self._checkpoints
-        return replace(found, elsewhere=max(0, others.elsewhere), shards=dict(others.shards))
+        found = replace(found, elsewhere=max(0, others.elsewhere), shards=dict(others.shards))
+        told: Mapping[str, Any] = {name: hidden(getattr(found, name)) for name in _TEXTS}
+        return replace(
+            found, hosts={hide(host): load for host, load in found.hosts.items()}, **told
+        )
 
     @property
     def store_bytes(self) -> int:
@@ -154,6 +162,10 @@ class Crawl:
 
     def outcome(self) -> tuple[State, str]:
         """The end of the run: DONE, or FAILED with a reason for people."""
+        state, reason = self._judged()
+        return state, hide(reason)
+
+    def _judged(self) -> tuple[State, str]:
         if self._is_part:
             return outcome_of_part(self.counters)
         others = self._close_conditions.others

@@ -15,6 +15,7 @@ from crawler.engine.stats.latency import Latency
 from crawler.engine.stats.timing import Timing
 from crawler.model.records import Counts
 from crawler.model.statistics import HostLoad, Statistics
+from crawler.redaction import hidden
 
 _NUMBERS = (
     *(
@@ -146,11 +147,12 @@ class Counters:
         return self._examples[reason]
 
     def kept(self) -> dict[str, Any]:
-        """All that is counted, in JSON."""
+        """All that is counted, in JSON, without the values of secrets."""
         return {
-            **{name: getattr(self, name) for name in (*_NUMBERS, *_REASONS)},
+            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: hidden(getattr(self, name)) for name in _REASONS},
             "statuses": dict(self.statuses),
-            "examples": self._examples,
+            "examples": hidden(self._examples),
             "latency": self.latency.kept(),
             "seconds": self.timing.seconds,
         }

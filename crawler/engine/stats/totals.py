@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from crawler.redaction import hide
+
 if TYPE_CHECKING:
     from crawler.engine.stats.counters import Counters
 
@@ -57,4 +59,4 @@ class Totals:
         ):
             before = earlier.get(name, {})
             for reason, count in getattr(counters, name).items():
-                sums[reason] += count - before.get(reason, 0)
+                sums[hide(reason)] += count - before.get(reason, 0)

@@ -12,7 +12,7 @@ class Orders:
     """What a crawl process must know before it begins."""
 
     settings: Settings
-    """Those of the worker, without its secrets for etcd and the API."""
+    """Those of the worker, without its secrets for etcd and the API, and without its keys."""
     number: int
     style: str
     """How it writes its log: json, text or auto."""

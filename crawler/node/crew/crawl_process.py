@@ -10,7 +10,7 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import gevent
 from gevent import Greenlet
 from gevent.event import AsyncResult
 
-from crawler import logs
+from crawler import logs, redaction
 from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks, Question
 from crawler.engine.engine import Engine
@@ -189,8 +189,10 @@ class CrawlProcess:
 
     # -- what the worker says --------------------------------------------------------------------
 
-    def _do_start(self, number: int, resource: Resource) -> None:
+    def _do_start(self, number: int, resource: Resource, secrets: Mapping[str, str]) -> None:
         run = CrawlRun(resource)
+        run.secrets = secrets
+        redaction.remember(secrets)
         self._callback.slots[run.name] = number
         greenlet = self._supervisor.spawn(f"run {run.name}", self._execute, number, run)
         self._slots[number] = _Slot(run, greenlet)

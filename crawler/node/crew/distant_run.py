@@ -89,7 +89,8 @@ class DistantRun(Run):
         """Let a process crawl it."""
         self.process = process
         self._state = State.RUNNING
-        process.tell("start", self.number, self.resource)
+        process.tell("start", self.number, self.resource, dict(self.secrets))
+        self.secrets = {}  # from now on the process alone has them
         if self._spec is not self.resource.spec:
             self._tell("adjust", self._spec)
 

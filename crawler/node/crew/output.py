@@ -9,6 +9,7 @@ import sys
 import gevent
 from gevent.os import make_nonblocking, nb_read
 
+from crawler.redaction import hide
 from crawler.supervision import OnEnd, Supervisor
 
 CHUNK_BYTES = 65_536
@@ -73,5 +74,5 @@ def _print(text: str) -> None:
     """Pass text on. If nobody takes it (a full disk, a closed pipe), it is lost: a process whose
     output is not read would stand still."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text)
+        sys.stderr.write(hide(text))
         sys.stderr.flush()

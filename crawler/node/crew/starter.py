@@ -13,7 +13,13 @@ from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.spawner import Spawner, Zygote
 from crawler.node.guard.guard import Guard
-from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+from crawler.settings.sections import (
+    ApiSettings,
+    EtcdSettings,
+    NodeSettings,
+    SecretsSettings,
+    Settings,
+)
 
 
 class Starter:
@@ -40,7 +46,14 @@ class Starter:
     def make(self, group: int = 0) -> CrawlProcess:
         """Make a process of that group, which is not started."""
         settings = self._settings
-        plain = replace(settings, etcd=EtcdSettings(), api=ApiSettings(), node=NodeSettings())
+        plain = replace(
+            settings,
+            etcd=EtcdSettings(),
+            api=ApiSettings(),
+            node=NodeSettings(),
+            secrets=SecretsSettings(),
+            hidden={},
+        )
         orders = Orders(
             settings=replace(plain, tasks=()),
             number=self._next_number(),
@@ -71,7 +84,9 @@ class Starter:
         before = self.spawner
         if before is not None and not before.ended.is_set():
             return before
-        secrets = [secret for secret in (self._settings.etcd.password,) if secret]
+        keys = self._settings.secrets.key
+        given = (self._settings.etcd.password, *keys, ",".join(keys))
+        secrets = [secret for secret in given if secret]
         spawner = self.spawner = (Zygote if self._settings.worker.fork else Launcher)(secrets)
         if before is not None:
             before.close()

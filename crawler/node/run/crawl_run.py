@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from crawler.engine.crawl.crawl import Crawl
@@ -15,6 +16,7 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Resource, Spec, State
+from crawler.model.secrets import filled, names_in
 from crawler.node.run.run import Run
 
 log = get_logger(__name__)
@@ -83,7 +85,7 @@ class CrawlRun(Run):
         self._engine, self._files = engine, files
         with self.failing():
             spec = self._spec
-            self._crawl = engine.crawl(spec, sink, kept)
+            self._crawl = engine.crawl(self.filled(spec), sink, kept)
             if self._spec is not spec:  # it changed while the spider was made
                 self._take_over(self._spec)
             if self._stopped:
@@ -97,6 +99,18 @@ class CrawlRun(Run):
                     self.end_files()
                 else:
                     self._note_end(FAILED)
+
+    def filled(self, spec: Spec) -> Spec:
+        """Return a specification with the values of its secrets. It is kept and told nowhere.
+        Raises InvalidArgument."""
+        names = names_in(spec.parameters)
+        if lacking := sorted(names - self.secrets.keys()):
+            raise InvalidArgument(
+                f"secret {lacking[0]!r} is not there for this run: only workers of a cluster read"
+                " secrets, when a run begins"
+            )
+        parameters = filled(spec.parameters, self.secrets)
+        return replace(spec, parameters=parameters) if names else spec
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -159,7 +173,7 @@ class CrawlRun(Run):
         if self._crawl is None or self._engine is None:
             return
         try:
-            self._engine.adjust(self._crawl, spec)
+            self._engine.adjust(self._crawl, self.filled(spec))
         except InvalidArgument as error:
             log.warning("new settings refused; the old ones hold", task=self.name, why=error)
 

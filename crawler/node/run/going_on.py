@@ -118,7 +118,7 @@ class GoingOn:
         """Run a task. It blocks."""
         resource = run.resource
         with run.failing():
-            settings = self._engine.settings_of(resource.spec)
+            settings = self._engine.settings_of(run.filled(resource.spec))
             kept = self._opened(resource, settings)
             if kept is None:
                 self._crawl(run, resource, settings.sinks, None)

@@ -9,6 +9,7 @@ from crawler.items.names import STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Report, Resource, Spec, State
 from crawler.node.run.naming import RunKey
+from crawler.redaction import hide
 
 log = get_logger(__name__)
 
@@ -29,6 +30,8 @@ class Run:
         so that the next run need not fetch anything again."""
         self.stops = 0
         """How often it was told to stop."""
+        self.secrets: Mapping[str, str] = {}
+        """The values of the secrets that its task names."""
         self._spec = resource.spec
         self._state = State.ASSIGNED
         self._reason = ""
@@ -123,7 +126,7 @@ class Run:
             id=self.key.id,
             epoch=self.key.epoch,
             state=self._state,
-            reason=_sound(self._reason),
+            reason=_sound(hide(self._reason)),
             awaits_spider=self._awaits_spider,
             counts=counts,
             shard_counts=shard_counts,

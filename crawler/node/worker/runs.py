@@ -84,8 +84,11 @@ class Runs:
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
+        give_secrets: Callable[[Run], bool] = lambda run: True,
     ) -> None:
-        """`most` is how many run at once."""
+        """`most` is how many run at once. `give_secrets` prepares a run that begins, and tells
+        whether it can."""
+        self._give_secrets = give_secrets
         self._most = most
         self._crew = crew
         self._clock = clock
@@ -287,6 +290,7 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run) -> None:
-        self._crew.execute(run)
+        if self._give_secrets(run):
+            self._crew.execute(run)
         if run.ended:
             self._on_end()

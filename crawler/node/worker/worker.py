@@ -18,6 +18,8 @@ from crawler.coordination.election import Election
 from crawler.coordination.keys import MASTER, Keys
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.registry import decode_registration
+from crawler.coordination.sealing import Seals
+from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Store
 from crawler.hub import HubWatch
 from crawler.items.names import DELETED, STOPPED
@@ -38,6 +40,7 @@ from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
 from crawler.node.worker.reconcile import reconcile
 from crawler.node.worker.reporter import Reporter
+from crawler.node.worker.run_secrets import RunSecrets
 from crawler.node.worker.runs import Runs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
@@ -95,7 +98,9 @@ class Worker:
             peers=peers or Peers(forwards=False),
         )
         self._states = states
-        self._runs = Runs(crew, clock, self._on_run_end, settings.worker.max_running)
+        secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
+        most = settings.worker.max_running
+        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.give)
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         load = OwnLoad(clock, crew.load)

@@ -35,6 +35,9 @@ class Run:
     def failing(self):
         return suppress(Opened)
 
+    def filled(self, spec):
+        return spec
+
 
 @pytest.mark.parametrize(
     ("workers", "resume", "warnings"), [(3, False, 1), (3, True, 0), (1, True, 0)]
