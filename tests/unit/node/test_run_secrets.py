@@ -1,0 +1,166 @@
+"""A run gets the values of the secrets that its task names when it begins, and keeps these."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from crawler.errors import NotFound, Unavailable
+from crawler.model.records import Resource, Spec, State
+from crawler.node.crew.distant_run import DistantRun
+from crawler.node.crew.spawner import environment
+from crawler.node.run.crawl_run import CrawlRun
+from crawler.node.worker.run_secrets import RunSecrets
+from crawler.settings import task_parameters
+
+CANARY = "open sesame"
+PARAMETERS = {"login": "secret:shop", "settings": {"headers": {"Cookie": "secret:shop"}}}
+
+
+class Known:
+    """The secrets of a cluster; `away` is how often they cannot be read first."""
+
+    def __init__(self, away=0, **values):
+        self.values_, self.away = values, away
+
+    def values(self, names):
+        self.away -= 1
+        if self.away >= 0:
+            raise Unavailable("etcd is away")
+        missing = sorted(names - self.values_.keys())
+        if missing:
+            raise NotFound(f"no secret {missing[0]!r} is there")
+        return {name: self.values_[name] for name in names}
+
+
+class Engine:
+    """Notes with which specifications it crawls, and to which it adjusts."""
+
+    def __init__(self, meanwhile=lambda: None):
+        """`meanwhile` is what happens while it crawls."""
+        self.specs, self._meanwhile = [], meanwhile
+
+    def crawl(self, spec, sink, kept):
+        self.specs.append(spec)
+        return Crawl(self._meanwhile)
+
+    def adjust(self, crawl, spec):
+        self.specs.append(spec)
+
+
+class Crawl:
+    """A crawl that ends at once."""
+
+    has_lost_steps = can_go_on = False
+    counts, shard_counts = None, {}
+
+    def __init__(self, run):
+        self.run = run
+
+    def outcome(self):
+        return State.DONE, ""
+
+
+def spec_of(**settings):
+    given = {**PARAMETERS, "settings": {**PARAMETERS["settings"], **settings}}
+    return Spec("task", "shop", given)
+
+
+def run_of(kind=CrawlRun, *more):
+    return kind(Resource(spec_of(), id="1", epoch=1), *more)
+
+
+def given(run, known):
+    return RunSecrets(known, SimpleNamespace(sleep=lambda seconds: None)).give(run)
+
+
+def test_a_run_crawls_with_the_values_and_its_task_keeps_the_names():
+    run = run_of()
+    engine = Engine(lambda: run.adjust(spec_of(delay_s=5.0)))
+    assert given(run, Known(shop=CANARY))
+    run.execute(engine, None)
+    filled = {"login": CANARY, "settings": {"headers": {"Cookie": CANARY}}}
+    begun, adjusted = engine.specs
+    assert begun.parameters == filled
+    assert adjusted.parameters["settings"] == {"headers": {"Cookie": CANARY}, "delay_s": 5.0}
+    assert run.resource.spec.parameters == PARAMETERS
+    assert run.status().state is State.DONE
+
+
+def test_a_run_whose_secret_is_not_there_fails_and_names_it():
+    run = run_of()
+    assert not given(run, Known())
+    assert (run.status().state, run.status().reason) == (
+        State.FAILED,
+        "no secret 'shop' is there",
+    )
+    assert not run.status().awaits_spider
+
+
+def test_a_run_waits_for_an_etcd_that_is_away_until_it_is_stopped():
+    run, known = run_of(), Known(away=3, shop=CANARY)
+    assert given(run, known)
+    assert (run.secrets, known.away) == ({"shop": CANARY}, -1)
+    stopped = run_of()
+    stopped.stop()
+    assert not given(stopped, Known(away=1))
+    assert stopped.waits
+
+
+def test_a_run_that_names_no_secret_asks_nobody():
+    run = CrawlRun(Resource(Spec("task", "shop", {"login": "secret"}), id="1", epoch=1))
+    assert RunSecrets(None, None).give(run)
+
+
+def test_without_a_cluster_a_task_that_names_a_secret_fails_and_says_so():
+    run = run_of()
+    run.execute(Engine(), None)
+    assert run.status().reason == (
+        "secret 'shop' is not there for this run: only workers of a cluster read secrets, when a"
+        " run begins"
+    )
+
+
+def test_a_worker_gives_the_values_to_the_crawl_process_and_keeps_none():
+    told = []
+
+    class Process:
+        def tell(self, *message):
+            told.append(message)
+
+    run = run_of(DistantRun, 7)
+    assert given(run, Known(shop=CANARY))
+    run.begin(Process())
+    assert told == [("start", 7, run.resource, {"shop": CANARY})]
+    assert run.resource.spec.parameters == PARAMETERS
+    assert not run.secrets
+
+
+def test_a_reason_tells_no_value():
+    run = run_of()
+    assert given(run, Known(shop=CANARY))
+    run.fail(f"cannot log in with {CANARY!r}")
+    assert run.status().reason == "cannot log in with 'secret:shop'"
+
+
+def test_no_crawl_process_gets_the_keys():
+    given = {"CRAWLER_SECRETS_KEY": "a", "MINE": "key", "PATH": "/bin"}
+    assert environment(given, ["key"]).keys() & given.keys() == {"PATH"}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"start_urls": ["secret:url"], "settings": {"http_user": "secret:a"}},
+        {"start_urls": "secret:url", "settings": {"proxies": ["secret:a", "http://h:1"]}},
+    ],
+)
+def test_a_master_leaves_what_names_a_secret_to_the_worker(parameters):
+    assert task_parameters.faults(parameters) == []
+
+
+def test_a_master_checks_all_the_rest():
+    parameters = {"start_urls": ["x"], "settings": {"http_user": "secret:a", "retries": -1}}
+    assert [fault.partition(":")[0] for fault in task_parameters.faults(parameters)] == [
+        "parameters.start_urls[0]",
+        "parameters.settings.retries",
+    ]
