@@ -255,6 +255,8 @@ def test_nobody_hears_the_canary_though_the_spider_tells_it_everywhere(cluster, 
     crawls = {each["task"]: each for each in json.loads(read_crawls(cluster))["crawls"]}
     assert crawls["leaky"]["items_dropped"] == {"secret:shop-login dropped": 1}
 
+    kept = [path for path in cluster.place.rglob("*") if path.is_file() and path.suffix != ".py"]
+    assert not [path for path in kept if HEADER.encode() in path.read_bytes()]
     store = EtcdStore.open(EtcdSettings(endpoints=[cluster.etcd.endpoint]), ".", 5.0)
     try:
         dump = {kv.key: kv.value.decode() for kv in store.range("/").items}
