@@ -18,6 +18,8 @@ FILE = "file:"
 MOST_BYTES = 1_000_000
 """The largest file that a setting is read from."""
 
+LEAST_LOGGED = 8
+"""Shorter values are no good secrets, but parts of many words in a log, as names of folders are."""
 _PLAIN = frozenset({"node", "coordination", "scheduler", "api", "logs", "spiders", "tasks"})
 """Parts of the settings that hold no secrets, so that a log may show them."""
 _VARIABLE = re.compile(r"\$\$\{|\$\{(\w+)(?::-([^}]*))?\}")
@@ -63,14 +65,14 @@ class References:
 
     def secrets(self) -> Mapping[str, str]:
         """Return what was read that no log may show, with where it came from."""
-        return self._all(_PLAIN)
+        return self._all(LEAST_LOGGED, _PLAIN)
 
-    def _all(self, but: frozenset[str] = frozenset()) -> dict[str, str]:
+    def _all(self, least: int = LEAST, but: frozenset[str] = frozenset()) -> dict[str, str]:
         return {
             value: name
             for path, values in self._own.items()
             for value, name in values.items()
-            if len(value) >= LEAST and re.split(r"[.\[]", path)[0] not in but
+            if len(value) >= least and re.split(r"[.\[]", path)[0] not in but
         }
 
     def _variable(self, found: re.Match[str], path: str) -> str:

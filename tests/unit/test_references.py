@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import logs
+from crawler import logs, redaction
 from crawler.errors import ConfigError
 from crawler.settings import config
 
 CANARY = "open-sesame-4711"
 KEYS = [base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
+
+
+@pytest.fixture(autouse=True)
+def _forgets(monkeypatch):
+    """What one test reads is hidden in no other."""
+    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
 
 
 @pytest.fixture
@@ -125,6 +131,12 @@ def test_no_error_shows_any_text_that_was_read(value):
         config.load(None, {"CRAWLER_ETCD_TIMEOUT_S": "${X}x", "X": value})
     given, _, _ = str(caught.value).partition(" given")
     assert given == "environment: etcd.timeout_s: '${X}x'" or value not in given.split(": ", 2)[2]
+
+
+def test_a_log_shows_what_is_short_or_holds_no_secret(load):
+    text = "{node: {id: '${ID}'}, frontier: {folder: '${STAGE}-states'}}"
+    load(text, {"ID": "a-long-name", "STAGE": "product"})
+    assert redaction.hide("a-long-name of products") == "a-long-name of products"
 
 
 def test_neither_a_representation_nor_a_log_shows_what_was_read(load, tmp_path, capsys):

@@ -35,6 +35,7 @@ from crawler.model.policy import (
     WorkerVerdict,
 )
 from crawler.model.records import NO_COUNTS, Leader, Node, Owner, Resource, State, WorkerLoad
+from crawler.model.secrets import Secret
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
 
@@ -76,6 +77,7 @@ class FakeBackend:
     def __init__(self, worker=WORKER):
         self.worker = worker
         self.resources = {}
+        self.kept_secrets = {}
         self.calls = []
         self.reports = []
         self.waits, self.restarts = [], []
@@ -198,6 +200,22 @@ class FakeBackend:
     def uncordon(self, node, call):
         self._enter(call)
         return self._cordon(node, False)
+
+    def set_secret(self, wish, call):
+        self._enter(call)
+        by = call.caller.name if call.caller else ""
+        self.kept_secrets[wish.name] = found = Secret(wish.name, 5, by, "0123abcd")
+        return found
+
+    def secrets(self, call):
+        self._enter(call)
+        return sorted(self.kept_secrets.values(), key=lambda each: each.name)
+
+    def delete_secret(self, name, call):
+        self._enter(call)
+        if name not in self.kept_secrets:
+            raise NotFound(f"no secret {name!r}")
+        return self.kept_secrets.pop(name)
 
     def create_token(self, wish, call):
         self._enter(call)

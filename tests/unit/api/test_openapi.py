@@ -14,6 +14,7 @@ from crawler.api.http.openapi.document import ADDED_BY_FLASK
 from crawler.errors import InvalidArgument
 from crawler.metrics import Metrics
 from crawler.model.records import Counts, Spec
+from crawler.model.secrets import SecretWish
 from crawler.schemas import constraint_json, policy_schemas, task_schemas
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Master, body_of
@@ -91,6 +92,7 @@ def test_each_path_of_a_node_answers_by_its_schema():
     master.health.set_ready(True)
     backend.add(Spec("x", constraints=constraint_json.read(ALL_TERMS)), CALL)
     backend.resources["x"] = backend.resources["x"].replace(counts=Counts(1, 2, 3, 4.5))
+    backend.set_secret(SecretWish("shop", "open-sesame"), CALL)
     worker = worker_app()
     asked = [(master.app, path) for path in MASTER] + [(worker, path) for path in WORKER]
     for app, path in asked:
@@ -104,7 +106,7 @@ def test_each_path_of_a_node_answers_by_its_schema():
 
 MASTER = [
     *("/healthz", "/readyz", "/crawler/resource", "/crawler/resource/x", "/crawler/node"),
-    *("/crawler/resource/x/explain", "/crawler/scheduler"),
+    *("/crawler/resource/x/explain", "/crawler/scheduler", "/crawler/secret"),
 ]
 WORKER = ["/readyz", "/crawls", "/crawls/fiction", "/processes"]
 

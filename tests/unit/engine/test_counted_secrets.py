@@ -1,11 +1,19 @@
 """What a checkpoint keeps, and what all crawls count together, has no value of a secret."""
 
+import pytest
+
 from crawler import redaction
 from crawler.clock import ManualClock
 from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.totals import Totals
 
 CANARY = "a word for counters"
+
+
+@pytest.fixture(autouse=True)
+def _forgets(monkeypatch):
+    """What one test reads is hidden in no other."""
+    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
 
 
 def test_neither_reasons_nor_examples_have_a_value_and_the_counts_stay_right():

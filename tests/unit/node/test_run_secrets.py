@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from crawler import redaction
 from crawler.errors import NotFound, Unavailable
 from crawler.model.records import Resource, Spec, State
 from crawler.node.crew.distant_run import DistantRun
@@ -63,6 +64,12 @@ class Crawl:
 def spec_of(**settings):
     given = {**PARAMETERS, "settings": {**PARAMETERS["settings"], **settings}}
     return Spec("task", "shop", given)
+
+
+@pytest.fixture(autouse=True)
+def _forgets(monkeypatch):
+    """What one test reads is hidden in no other."""
+    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
 
 
 def run_of(kind=CrawlRun, *more):
