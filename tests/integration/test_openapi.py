@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from crawler.coordination.sealing import new_key
 from crawler.model.access import Role, TokenWish
-from crawler.settings.sections import ApiSettings
+from crawler.settings.sections import ApiSettings, SecretsSettings
 from tests.clusters import CALL, Cluster
 from tests.depth import examples
 from tests.waiting import PATIENCE_S, eventually
@@ -51,7 +52,9 @@ def nodes(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("openapi"))
     try:
         unlimited = ApiSettings(rate=0)
-        master, worker = cluster.master("1", api=unlimited), cluster.worker("1", api=unlimited)
+        keys = SecretsSettings(key=[new_key()])
+        master = cluster.master("1", api=unlimited, secrets=keys)
+        worker = cluster.worker("1", api=unlimited)
         made = cluster.client().create_token(TokenWish("ours", Role.ADMIN), CALL)
         DOOR["Authorization"] = f"Bearer {made.text}"
         eventually(lambda: requests.get(url_of(worker), headers=DOOR, timeout=PATIENCE_S).ok)

@@ -127,6 +127,7 @@ CLIENTS = {
     "explain": ["fiction"],
     "nodes": [],
     "plugins": [],
+    "secret": ["list"],
     "stats": ["fiction"],
     "strategy": ["random"],
     "task": ["fiction"],
@@ -135,7 +136,7 @@ CLIENTS = {
     "uncordon": ["2"],
     "update": ["fiction", "--set", "priority=2"],
 }
-READS_FIELDS = {"stats": {"marshmallow"}, "update": {"marshmallow"}, "again": {"marshmallow"}}
+READS_FIELDS = {name: {"marshmallow"} for name in ("stats", "update", "again", "secret")}
 """What some need all the same."""
 
 
