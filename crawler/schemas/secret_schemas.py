@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields
 
 from crawler.errors import shown
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME, NAME_WORDS, SecretWish
@@ -45,22 +45,18 @@ class SecretNameSchema(Request):
 
     name = SecretName(required=True, error_messages=MISSING)
 
-    @post_load
-    def _name(self, data: dict[str, Any], **kwargs: Any) -> str:
+    def _record(self, data: dict[str, Any]) -> str:
         return str(data["name"])
 
 
 class SecretSchema(Request):
     """A Secret with its value. A client may also send back the other fields that it got."""
 
+    ignored = frozenset({"set_time", "set_by", "key_id", "setTime", "setBy", "keyId"})
     name = SecretName(required=True, error_messages=MISSING)
     value = SecretValue(required=True, error_messages=MISSING)
-    set_time = fields.Raw()
-    set_by = fields.Raw()
-    key_id = fields.Raw()
 
-    @post_load
-    def _record(self, data: dict[str, Any], **kwargs: Any) -> SecretWish:
+    def _record(self, data: dict[str, Any]) -> SecretWish:
         return SecretWish(data["name"], data["value"])
 
 

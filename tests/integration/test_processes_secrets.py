@@ -312,6 +312,7 @@ def test_over_http_a_secret_is_set_listed_and_deleted_and_never_returned(cluster
 
     made = json.loads(ask("PUT", "/web.1", {"value": CANARY}))
     assert made.keys() == {"name", "setTime", "setBy", "keyId"}
+    assert json.loads(ask("PUT", "/web.1", {"value": CANARY, **made})).keys() == made.keys()
     assert not has_canary(ask("GET"))
     for body in ({"value": 4711}, {"value": [CANARY]}, {"name": "b", "value": CANARY}, {}):
         told = ask("PUT", "/web.1", body)
