@@ -35,6 +35,8 @@ READY_S = 30.0
 """How many seconds the nodes may take until they are ready."""
 _OWN_ETCD = {f"CRAWLER_ETCD_{name}": "" for name in ("CA", "CERT", "KEY", "USER", "PASSWORD")}
 """The local etcd uses neither TLS nor users, whatever the settings say about etcd."""
+KEY_FILE = "secrets.key"
+"""The file of the key for the secrets of tasks, in the folder of the cluster."""
 ATTEMPTS = 3
 """How often the nodes are started if other programs take their ports first."""
 
@@ -151,6 +153,7 @@ class LocalCluster:
         """Stop all processes, workers first. It may be called again."""
         self._stop_nodes()
         self.etcd.stop()
+        (self.folder / KEY_FILE).unlink(missing_ok=True)  # what it opens is gone too
 
     def wait_until_ready(self, node: LocalNode) -> None:
         """Wait for /readyz. Raises ClusterFailed with the end of the node's log."""
@@ -254,7 +257,7 @@ def is_ready(address: str, context: ssl.SSLContext | None = None) -> bool:
 def _new_key(folder: Path) -> Path:
     """Make a key for the secrets of tasks, which is as old as the local etcd, and nobody else
     reads."""
-    file = folder / "secrets.key"
+    file = folder / KEY_FILE
     file.touch(mode=0o600)
     file.write_text(f"{new_key()}\n")
     return file
