@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.secrets import Secret, SecretWish
@@ -179,6 +180,10 @@ class Backend(Protocol):
 
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it. Raises NotFound."""
+        ...
+
+    def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
+        """Return the last records of the audit that the leader has, the oldest first."""
         ...
 
     def report(

@@ -12,6 +12,7 @@ from typing import NoReturn
 from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
 from crawler.errors import Forbidden, NotFound
 from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.secrets import Secret, SecretWish
@@ -113,6 +114,10 @@ class BoundedBackend:
         self._refuse()
 
     def delete_secret(self, name: str, call: Call) -> Secret:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Refuse, as `update_scheduler` does."""
         self._refuse()
 

@@ -73,6 +73,16 @@ class Approach:
     sits at the browser."""
     other_host: str = ""
     """The host that it names, if that may be another than this machine."""
+    transport: str = ""
+    """`http` or `grpc`."""
+    action: str = ""
+    """What it asks for, as a word of the audit; empty for what has none."""
+    object: str = ""
+    """What that is about, as far as it is known before the message is read."""
+
+
+Refused = Callable[[Approach, Caller | None, Need, CrawlerError], None]
+"""Told of each refusal; the caller is None if nobody knows who it is."""
 
 
 class KnownTokens(Protocol):
@@ -124,9 +134,11 @@ class Doors:
         trusted: Sequence[str] = (),
         is_open: bool = False,
         people: People | None = None,
+        on_refused: Refused = lambda *told: None,
     ) -> None:
         """Callers from the `trusted` networks need no token; if `is_open`, nobody does. With
         `people` there is no protected mode: everybody needs a login or a token."""
+        self._on_refused = on_refused
         self._tokens = tokens
         self._node_secret = node_secret
         self._clock = clock
@@ -141,18 +153,19 @@ class Doors:
         Forbidden, Overloaded and Unavailable."""
         if need is Need.NOTHING:
             return None
-        caller = self._caller(approach)
-        if not caller.role.may(need):
-            raise Forbidden(
-                f"{caller.name} has the role {caller.role.value}, which may not do this; allowed: "
-                + ", ".join(role.value for role in Role if role.may(need))
-            )
-        return caller
+        caller = None
+        try:
+            caller = self._caller(approach)
+            _check(caller, need)
+        except (Unauthenticated, Forbidden, Overloaded) as error:
+            self._on_refused(approach, caller, need, error)
+            raise
+        return Caller(caller.name, caller.role, caller.labels, approach.address, approach.transport)
 
     def admits(self, approach: Approach, need: Need) -> bool:
-        """Return whether the caller may come in for that."""
+        """Return whether the caller may come in for that. Nobody is told of a refusal."""
         try:
-            self.admit(approach, need)
+            _check(self._caller(approach), need)
         except CrawlerError:
             return False
         return True
@@ -279,6 +292,14 @@ class Failures:
 def _is_jwt(given: str) -> bool:
     """Return whether a token looks like a signed JWT. Our own have no dots."""
     return given.count(".") == 2
+
+
+def _check(caller: Caller, need: Need) -> None:
+    if not caller.role.may(need):
+        raise Forbidden(
+            f"{caller.name} has the role {caller.role.value}, which may not do this; allowed: "
+            + ", ".join(role.value for role in Role if role.may(need))
+        )
 
 
 def _is_local(approach: Approach) -> bool:

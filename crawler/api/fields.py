@@ -12,6 +12,7 @@ from typing import Any
 
 from crawler.api.backend import NodeLoad, Page
 from crawler.model.access import NewToken, Token
+from crawler.model.audit import AuditRecord
 from crawler.model.constraints import NONE
 from crawler.model.policy import (
     Explanation,
@@ -143,6 +144,24 @@ def of_secret(secret: Secret) -> Fields:
         "set_time": secret.set_ns,
         "set_by": secret.set_by,
         "key_id": secret.key_id,
+    }
+
+
+def of_audit(record: AuditRecord) -> Fields:
+    """Return the fields of a record of the audit: an AuditRecord."""
+    return {
+        "time": record.time_ns,
+        "who": record.who,
+        "role": record.role,
+        "from": record.address,
+        "transport": record.transport,
+        "action": record.action,
+        "object": record.object,
+        "outcome": record.outcome,
+        "id": record.id,
+        "detail": record.detail,
+        "reason": record.reason,
+        "count": record.count,
     }
 
 

@@ -8,10 +8,13 @@ what is left of its deadline.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
+from crawler.api.audited import AuditedBackend
 from crawler.api.backend import Backend, Call
 from crawler.api.bounded import BoundedBackend
+from crawler.api.trail import Trail
 from crawler.errors import Unavailable
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader
@@ -40,8 +43,10 @@ class Election(Protocol):
 class Service:
     """Routes each request to the backend that may answer it."""
 
-    def __init__(self, election: Election) -> None:
+    def __init__(self, election: Election, trail: Trail | None = None) -> None:
+        """`trail` records what callers change."""
         self._election = election
+        self._trail = trail or Trail()
 
     def leader(self) -> Leader:
         """Return the present leader. Raises Unavailable while there is none."""
@@ -51,7 +56,14 @@ class Service:
         return leader
 
     def backend(self, call: Call) -> Backend:
-        """Return the backend for a request. Raises Unavailable if this node must not forward it."""
+        """Return the backend for a request, which records what a caller from outside changes.
+        Itself, or its first call, raises Unavailable if this node must not forward the request."""
+        if call.caller is None:
+            return self._backend(call)
+        find = partial(self._backend, call)
+        return AuditedBackend(find, self._trail, call.caller, call.forwarded)
+
+    def _backend(self, call: Call) -> Backend:
         own = self._election.local_backend()
         if own is not None:
             caller = call.caller

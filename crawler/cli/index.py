@@ -29,6 +29,9 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Begin TASK anew, whatever its state: what its crawl has done so far is dropped.",
     ),
+    "audit": Source(
+        "audit", quiet_grpc, "Show who changed what lately, from where, and with which outcome."
+    ),
     "certs": Source("certs", patch, "Make the certificates of a small cluster."),
     "check": Source(
         "spiders", patch, "Find faults in the spiders of files, without fetching anything."

@@ -110,6 +110,10 @@ class Caller:
     role: Role
     labels: Mapping[str, str] = field(default_factory=dict)
     """It sees and changes only tasks that have all of these labels."""
+    address: str = ""
+    """From where it calls, without a port."""
+    transport: str = ""
+    """`http` or `grpc`."""
 
     def owns(self, labels: Mapping[str, str]) -> bool:
         """Return whether a task with these labels is within the caller's bounds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.api.doors import Doors, People
+from crawler.api.doors import Doors, People, Refused
 from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.store import Store
@@ -39,8 +39,10 @@ class Access:
         settings: ApiSettings,
         clock: Clock,
         is_local: bool = False,
+        on_refused: Refused = lambda *told: None,
     ) -> None:
-        """`is_local` means that the node listens on loopback alone."""
+        """`is_local` means that the node listens on loopback alone. `on_refused` is told of each
+        refusal at the doors."""
         self._store = store
         self._keys = keys
         self._clock = clock
@@ -55,6 +57,7 @@ class Access:
             trusted=settings.trusted,
             is_open=settings.open,
             people=people_of(settings, clock),
+            on_refused=on_refused,
         )
 
     def start(self, supervisor: Supervisor) -> None:

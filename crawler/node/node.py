@@ -24,6 +24,8 @@ from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.service import Crawls, Service
 from crawler.api.tls import Certificates
+from crawler.api.trail import Trail
+from crawler.audit_log import audit_log
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
@@ -94,8 +96,12 @@ class Node:
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
         self._limiter = RateLimiter(settings.api, self._metrics)
+        output = audit_log(settings.logs.audit, settings.folder, self._metrics)
+        self._trail = Trail(output, self._clock, settings.logs.audit_adds)
         is_local = self._http_at.is_local and self._grpc_at.is_local
-        self._access = Access(self._store, self._keys, settings.api, self._clock, is_local)
+        self._access = Access(
+            self._store, self._keys, settings.api, self._clock, is_local, self._trail.refused
+        )
         self.certificates = Certificates.of(settings, self._clock)
         """Those of its servers; None without TLS."""
         self._hub = HubWatch(settings.node.hub_limit_s)
@@ -160,7 +166,9 @@ class Node:
 
     def _begin(self) -> None:
         """Start all that needs no membership."""
+        self._trail.check()
         self._listen()
+        self._trail.start(self._supervisor)
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         if isinstance(self._store, EtcdStore):
@@ -208,6 +216,7 @@ class Node:
             lambda: self._supervisor.stop(settings.stop_s),
             lambda: http.stop(self._patience_s(1.0)) if http is not None else None,
             lambda: self._rpc.stop(self._patience_s(1.0)),
+            self._trail.close,
             self._role.stop,
             self._guard.stop,
             self._store.close,
@@ -237,8 +246,8 @@ class Node:
         )
 
     def _build_master(self) -> None:
-        peers = self._peers(forwards=True)
-        master = Master(self._store, self._settings, self._clock, peers, self._access.tokens)
+        peers, tokens = self._peers(forwards=True), self._access.tokens
+        master = Master(self._store, self._settings, self._clock, peers, tokens, self._trail)
         self._role = master
         self._servicer = Servicer(master.service, self._settings.api)
         self.app = self._build_app(master.service)

@@ -266,6 +266,45 @@ class SignIn(_message.Message):
     scopes: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, issuer: _Optional[str] = ..., client: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class AuditRecord(_message.Message):
+    __slots__ = ("time", "who", "role", "transport", "action", "object", "outcome", "id", "detail", "reason", "count")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TRANSPORT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    time: int
+    who: str
+    role: str
+    transport: str
+    action: str
+    object: str
+    outcome: str
+    id: str
+    detail: str
+    reason: str
+    count: int
+    def __init__(self, time: _Optional[int] = ..., who: _Optional[str] = ..., role: _Optional[str] = ..., transport: _Optional[str] = ..., action: _Optional[str] = ..., object: _Optional[str] = ..., outcome: _Optional[str] = ..., id: _Optional[str] = ..., detail: _Optional[str] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ..., **kwargs) -> None: ...
+
+class ListAuditRequest(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    def __init__(self, limit: _Optional[int] = ...) -> None: ...
+
+class ListAuditResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[AuditRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ...) -> None: ...
+
 class ListNodesRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

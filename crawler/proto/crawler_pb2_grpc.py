@@ -138,6 +138,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
                 _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/CrawlerMaster/ListAudit',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -307,6 +312,14 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAudit(self, request, context):
+        """GET /crawler/audit?limit=: the last changes that callers asked for and the last refusals, the
+        oldest first, as the leader has seen them. A new leader begins with what it has seen itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -423,6 +436,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.DeleteSecret,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -977,6 +995,33 @@ class CrawlerMaster:
             '/CrawlerMaster/DeleteSecret',
             crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListAudit',
+            crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

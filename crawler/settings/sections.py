@@ -238,6 +238,14 @@ class LogSettings:
         "lines.",
         one_of=("auto", "json", "text"),
     )
+    audit: str = setting(
+        "",
+        "File to which each change that a caller asks for is appended as a JSON line, and each "
+        "refusal; - means standard output. Without a file they are lines of the log.",
+    )
+    audit_adds: bool = setting(
+        False, "Whether the audit has each added task, too. There may be thousands a second."
+    )
 
 
 @dataclass(frozen=True, repr=False)

@@ -324,7 +324,8 @@ def test_a_change_whose_outcome_is_unknown_is_not_asked_of_the_next(monkeypatch,
 
     for backend in (first, second):
         backend.add(Spec("x"), CALL)
-    reads = iter([lambda: None, unknown])
+    # The command reads the task, and so does the audit.
+    reads = iter([lambda: None, lambda: None, unknown])
     first.before = lambda: next(reads)()
     with running(Master(first), Master(second)) as masters:
         addresses = ",".join(master.address for master in masters)

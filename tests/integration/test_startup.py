@@ -123,6 +123,7 @@ def test_help_names_each_command_with_its_own_first_sentence():
 
 CLIENTS = {
     "again": ["fiction"],
+    "audit": [],
     "drain": ["2"],
     "explain": ["fiction"],
     "nodes": [],

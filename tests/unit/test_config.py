@@ -117,6 +117,7 @@ SAMPLES = {
     "secrets.key": (SECRET_KEY, [SECRET_KEY]),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
+    "logs.audit": ("audit.jsonl", "audit.jsonl"),
 }
 TOGETHER = {
     "api.oidc_issuer": ("oidc_client", "oidc_roles"),

@@ -20,7 +20,7 @@ LAYERS = {
         },
         {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
-        {"coordination", "scheduler", "engine", "debugging"},
+        {"coordination", "scheduler", "engine", "debugging", "audit_log"},
         {"api", "plugins"},
         {"node"},
         {"demo", "terminal"},
@@ -37,8 +37,9 @@ LAYERS = {
         {"engine"},
     ],
     "api": [
-        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls"},
-        {"bounded", "fields"},
+        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse"},
+        {"bounded", "fields", "trail"},
+        {"audited"},
         {"service"},
         {"bounded_crawls"},
         {"http", "rpc"},
@@ -125,6 +126,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 CLI = (
     *(
         "__init__",
+        "audit",
         "base",
         "certs",
         "cluster",

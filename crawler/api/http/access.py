@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crawler.api.doors import Approach
 from crawler.api.http.origins import is_from_a_page, other_host
+from crawler.model import audit
 from crawler.model.access import Need
 
 if TYPE_CHECKING:
@@ -44,11 +45,32 @@ NEEDS: Mapping[str, Need] = {
     "crawler.set_secret": Need.CLUSTER,
     "crawler.secrets": Need.CLUSTER,
     "crawler.delete_secret": Need.CLUSTER,
+    "crawler.audit": Need.CLUSTER,
     "crawls.processes": Need.READ,
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,
 }
 """What each route needs, by its endpoint."""
+
+ACTIONS: Mapping[str, str] = {
+    "crawler.add": audit.TASK_ADD,
+    "crawler.update": audit.TASK_UPDATE,
+    "crawler.again": audit.TASK_AGAIN,
+    "crawler.delete": audit.TASK_DELETE,
+    "crawler.delete_by_body": audit.TASK_DELETE,
+    "crawler.update_scheduler": audit.SCHEDULER_UPDATE,
+    "crawler.reset_scheduler": audit.SCHEDULER_RESET,
+    "crawler.drain": audit.NODE_DRAIN,
+    "crawler.uncordon": audit.NODE_UNCORDON,
+    "crawler.create_token": audit.TOKEN_CREATE,
+    "crawler.tokens": audit.TOKEN_LIST,
+    "crawler.revoke_token": audit.TOKEN_REVOKE,
+    "crawler.set_secret": audit.SECRET_SET,
+    "crawler.secrets": audit.SECRET_LIST,
+    "crawler.delete_secret": audit.SECRET_DELETE,
+    "crawler.audit": audit.AUDIT_READ,
+}
+"""The words of the audit for routes, by their endpoints."""
 
 _PASSED_ON = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")
 """The headers that a proxy adds."""
@@ -60,8 +82,8 @@ def need_of(endpoint: str | None) -> Need:
     return Need.READ if endpoint is None else NEEDS.get(endpoint, Need.NODES)
 
 
-def approach(environ: WSGIEnvironment) -> Approach:
-    """Return what a request shows of its caller."""
+def approach(environ: WSGIEnvironment, endpoint: str | None = None, object: str = "") -> Approach:
+    """Return what a request shows of its caller, and what it asks for."""
     host = environ.get("HTTP_HOST", "")
     return Approach(
         environ.get("REMOTE_ADDR") or "",
@@ -69,4 +91,7 @@ def approach(environ: WSGIEnvironment) -> Approach:
         any(name in environ for name in _PASSED_ON),
         is_from_a_page(environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN"), host),
         other_host(host),
+        "http",
+        ACTIONS.get(endpoint or "", ""),
+        object,
     )

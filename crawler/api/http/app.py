@@ -210,6 +210,7 @@ def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
         if request.blueprint != node.name:
             limiter.admit("http", request.remote_addr or "")
         environ = request.environ
-        environ[CALLER] = doors.admit(approach(environ), need_of(request.endpoint))
+        endpoint, named = request.endpoint, (request.view_args or {}).get("name", "")
+        environ[CALLER] = doors.admit(approach(environ, endpoint, named), need_of(endpoint))
 
     app.before_request(admit)

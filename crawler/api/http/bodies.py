@@ -18,6 +18,7 @@ from crawler.api.backend import NodeLoad, Page, Submission
 from crawler.api.failures import Failure
 from crawler.errors import InvalidArgument
 from crawler.model.access import NewToken, Token
+from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.secrets import Secret
@@ -127,6 +128,12 @@ def secret(found: Secret) -> dict[str, Any]:
 def secrets(found: Sequence[Secret]) -> dict[str, Any]:
     """Return secrets without their values."""
     return {"secrets": [secret(each) for each in found]}
+
+
+def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:
+    """Return records of the audit."""
+    plan = pb.AuditRecord.DESCRIPTOR
+    return {"records": [_body(plan, fields.of_audit(each)) for each in found]}
 
 
 def leader(leader: Leader) -> dict[str, Any]:

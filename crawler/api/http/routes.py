@@ -23,7 +23,13 @@ from crawler.api.service import Service
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.model.access import Need
-from crawler.schemas import policy_schemas, secret_schemas, task_schemas, token_schemas
+from crawler.schemas import (
+    audit_schemas,
+    policy_schemas,
+    secret_schemas,
+    task_schemas,
+    token_schemas,
+)
 from crawler.settings.sections import ApiSettings
 
 EXTENSION = "crawler"
@@ -222,6 +228,14 @@ def delete_secret(name: str) -> Response:
     call = _call()
     named = secret_schemas.load_name(name)
     return answer(bodies.secret(_service().backend(call).delete_secret(named, call)))
+
+
+@api.get("/audit")
+def audit() -> Response:
+    """Return the last changes that callers asked for, and the last refusals, the oldest first."""
+    call = _call()
+    limit = audit_schemas.load_limit(request.args.to_dict())
+    return answer(bodies.audit(_service().backend(call).audit(limit, call)))
 
 
 @api.get("/leader")

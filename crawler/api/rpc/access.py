@@ -13,6 +13,7 @@ from crawler.api.doors import Approach, Doors
 from crawler.api.limiter import address_of
 from crawler.api.rpc.interceptors import Method
 from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_from
+from crawler.model import audit
 from crawler.model.access import Caller, Need, Role
 
 _MASTER, _WORKER = "/CrawlerMaster/", "/CrawlerWorker/"
@@ -42,12 +43,32 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}SetSecret": Need.CLUSTER,
     f"{_MASTER}ListSecrets": Need.CLUSTER,
     f"{_MASTER}DeleteSecret": Need.CLUSTER,
+    f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}ReportRuns": Need.NODES,
     f"{_WORKER}GetStatistics": Need.READ,
     f"{_WORKER}ListStatistics": Need.READ,
     f"{_WORKER}ListProcesses": Need.READ,
 }
 """What each method needs. A method that is not here needs what a node needs."""
+
+ACTIONS: Mapping[str, str] = {
+    f"{_MASTER}AddResource": audit.TASK_ADD,
+    f"{_MASTER}UpdateResource": audit.TASK_UPDATE,
+    f"{_MASTER}AgainResource": audit.TASK_AGAIN,
+    f"{_MASTER}DeleteResource": audit.TASK_DELETE,
+    f"{_MASTER}DrainNode": audit.NODE_DRAIN,
+    f"{_MASTER}UncordonNode": audit.NODE_UNCORDON,
+    f"{_MASTER}UpdateScheduler": audit.SCHEDULER_UPDATE,
+    f"{_MASTER}ResetScheduler": audit.SCHEDULER_RESET,
+    f"{_MASTER}CreateToken": audit.TOKEN_CREATE,
+    f"{_MASTER}ListTokens": audit.TOKEN_LIST,
+    f"{_MASTER}RevokeToken": audit.TOKEN_REVOKE,
+    f"{_MASTER}SetSecret": audit.SECRET_SET,
+    f"{_MASTER}ListSecrets": audit.SECRET_LIST,
+    f"{_MASTER}DeleteSecret": audit.SECRET_DELETE,
+    f"{_MASTER}ListAudit": audit.AUDIT_READ,
+}
+"""The words of the audit for methods."""
 
 _PASSED_ON = frozenset({"x-forwarded-for", "forwarded", "via"})
 """The metadata that a proxy adds."""
@@ -77,7 +98,7 @@ class AccessInterceptor(ServerInterceptor):
         Unavailable."""
         metadata = {key: value for key, value in context.invocation_metadata() or ()}
         need = Need.NODES if FORWARDED in metadata else NEEDS.get(method_name, Need.NODES)
-        caller = self._doors.admit(_approach(context, metadata), need)
+        caller = self._doors.admit(_approach(context, metadata, method_name), need)
         if caller is not None and caller.role is Role.NODE and CALLER in metadata:
             caller = caller_from(metadata[CALLER])
         token = _present.set(caller)
@@ -87,9 +108,13 @@ class AccessInterceptor(ServerInterceptor):
             _present.reset(token)
 
 
-def _approach(context: grpc.ServicerContext, metadata: Mapping[str, Any]) -> Approach:
+def _approach(
+    context: grpc.ServicerContext, metadata: Mapping[str, Any], method_name: str
+) -> Approach:
     return Approach(
         address_of(context.peer()),
         str(metadata.get("authorization", "")),
         not _PASSED_ON.isdisjoint(metadata),
+        transport="grpc",
+        action=ACTIONS.get(method_name, ""),
     )

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
-from crawler.api.rpc import codec, policy_codec, secret_codec, tls, token_codec
+from crawler.api.rpc import audit_codec, codec, policy_codec, secret_codec, tls, token_codec
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
     ANSWERED,
@@ -29,6 +29,7 @@ from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
+from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.secrets import Secret, SecretWish
@@ -221,6 +222,11 @@ class Client:
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it."""
         return secret_codec.secret_from(self._ask("DeleteSecret", pb.Secret(name=name), call))
+
+    def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
+        """Return the last records of the audit that the leader has, the oldest first."""
+        answer = self._read("ListAudit", pb.ListAuditRequest(limit=limit), call)
+        return [audit_codec.record_from(each) for each in answer.records]
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

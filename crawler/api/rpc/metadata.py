@@ -22,10 +22,11 @@ RETRY_AFTER = "retry-after"
 
 def caller_text(caller: Caller) -> str:
     """Return a caller as a node tells another one for whom it passes a call on."""
-    return json.dumps([caller.name, caller.role.value, dict(caller.labels)])
+    told = (caller.name, caller.role.value, dict(caller.labels), caller.address, caller.transport)
+    return json.dumps(told)
 
 
 def caller_from(text: str) -> Caller:
     """Return the caller that a node told."""
-    name, role, labels = json.loads(text)
-    return Caller(name, Role(role), labels)
+    name, role, labels, address, transport = json.loads(text)
+    return Caller(name, Role(role), labels, address, transport)

@@ -6,13 +6,19 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import Call
-from crawler.api.rpc import codec, policy_codec, secret_codec, token_codec
+from crawler.api.rpc import audit_codec, codec, policy_codec, secret_codec, token_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
-from crawler.schemas import policy_schemas, secret_schemas, task_schemas, token_schemas
+from crawler.schemas import (
+    audit_schemas,
+    policy_schemas,
+    secret_schemas,
+    task_schemas,
+    token_schemas,
+)
 from crawler.settings.sections import ApiSettings
 
 _LONGEST_S = 86_400.0
@@ -169,6 +175,15 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         name = secret_schemas.load_name(request.name)
         return secret_codec.secret_message(self._service.backend(call).delete_secret(name, call))
+
+    def ListAudit(
+        self, request: pb.ListAuditRequest, context: grpc.ServicerContext
+    ) -> pb.ListAuditResponse:
+        """Return the last records of the audit."""
+        call = self._call(context)
+        limit = audit_schemas.load_limit({"limit": request.limit or None})
+        found = self._service.backend(call).audit(limit, call)
+        return pb.ListAuditResponse(records=map(audit_codec.record_message, found))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

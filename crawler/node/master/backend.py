@@ -14,6 +14,7 @@ from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.access import NewToken, Token, TokenWish
+from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
     MAX_PAGE,
@@ -172,6 +173,10 @@ class LeaderBackend:
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it. Raises NotFound."""
         return self._secrets.remove(name)
+
+    def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
+        """Return the last records of the audit that this master has, the oldest first."""
+        return self._ctx.trail.last(limit)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from crawler.api.trail import Trail
 from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
@@ -48,6 +49,8 @@ class LeaderContext:
     clock: Clock
     settings: SchedulerSettings
     refusals: Refusals
+    trail: Trail = field(default_factory=Trail)
+    """The audit of this master."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

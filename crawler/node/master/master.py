@@ -15,6 +15,7 @@ from gevent import Greenlet
 from crawler.api.backend import Backend
 from crawler.api.rpc.peers import Peers
 from crawler.api.service import NO_LEADER, Service
+from crawler.api.trail import Trail
 from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
@@ -58,9 +59,11 @@ class Master:
         clock: Clock,
         peers: Peers | None = None,
         tokens: Tokens | None = None,
+        trail: Trail | None = None,
     ) -> None:
         """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
-        mirrors them. Tests leave them out."""
+        mirrors them, `trail` its audit. Tests leave them out."""
+        self._trail = trail or Trail(clock=clock)
         self._settings = settings
         self._clock = clock
         keys = Keys(settings.coordination)
@@ -88,7 +91,7 @@ class Master:
         self._draining = False
         self._term: Term | None = None
         self._refusals = Refusals()
-        self.service = Service(self)
+        self.service = Service(self, self._trail)
 
     def start(self, supervisor: Supervisor) -> None:
         """Mirror the cluster and observe the election, also while this node is not a member."""
@@ -269,6 +272,7 @@ class Master:
                 clock=self._clock,
                 settings=self._settings.scheduler,
                 refusals=self._refusals,
+                trail=self._trail,
                 shares_states=bool(self._settings.frontier.url),
             )
         )

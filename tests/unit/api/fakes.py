@@ -16,6 +16,7 @@ from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.service import Service
+from crawler.api.trail import Trail
 from crawler.clock import SystemClock
 from crawler.coordination.token_secret import hash_of, new_parts, new_salt
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
@@ -80,6 +81,8 @@ class FakeBackend:
         self.kept_secrets = {}
         self.calls = []
         self.reports = []
+        self.records = []
+        """What it knows of the audit."""
         self.waits, self.restarts = [], []
         """What the requests said about spiders that nobody offers, and about restarts."""
         self.loads = []
@@ -240,6 +243,10 @@ class FakeBackend:
     def _view(self):
         return SchedulerView(self.policy, STRATEGIES, PLUGINS, self.switched, "")
 
+    def audit(self, limit, call):
+        self._enter(call)
+        return self.records[-limit:]
+
     def report(self, node_id, reports, call, load):
         self._enter(call)
         self.loads.append((node_id, load))
@@ -286,15 +293,18 @@ class Master:
         tokens=None,
         people=None,
         certificates=None,
+        trail=None,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
-        self.service = Service(self.election)
+        trail = trail or Trail()
+        self.service = Service(self.election, trail)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
         known = NoTokens() if tokens is None else tokens
-        self.doors = Doors(known, lambda: SECRET, SystemClock(), people=people)
+        told = {"people": people, "on_refused": trail.refused}
+        self.doors = Doors(known, lambda: SECRET, SystemClock(), **told)
         self.app = build_app(
             self.service,
             self.health,

@@ -57,6 +57,7 @@ def schemas() -> dict[str, Schema]:
         pb.Scheduler,
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
+        pb.ListAuditResponse,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from crawler.api.http.openapi.answers import Schema, ref
 from crawler.debugging.looks import LEAST_S, MOST_S
 from crawler.debugging.profile_forms import FORMS
+from crawler.model.audit import MOST_RECORDS
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
@@ -81,6 +82,7 @@ class Operation:
 
 _PROCESS = _in_query("process", {"type": "integer", "minimum": 0, "maximum": 999_999_999})
 _SECONDS = _in_query("seconds", {"type": "number", "minimum": LEAST_S, "maximum": MOST_S})
+_LIMIT = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS})
 _FORM = _in_query("format", {"enum": list(FORMS)})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
@@ -125,6 +127,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.delete_secret": Operation(
         "deleteSecret", ref("Secret"), _WRITES | _NAMED, name=ref("SecretName")
     ),
+    "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
     "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),

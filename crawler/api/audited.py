@@ -1,0 +1,218 @@
+"""Records what callers change: who did it, from where, and what came of it.
+
+Reads pass. So do the reports of workers, which are no changes of people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
+from crawler.api.trail import Trail
+from crawler.errors import CrawlerError
+from crawler.model import audit
+from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.audit import AuditRecord
+from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.secrets import Secret, SecretWish
+
+_FIELDS = [field.name for field in dataclasses.fields(Spec)]
+_CHANGES = [field.name for field in dataclasses.fields(PolicyChange)]
+_NO_CHANGE = PolicyChange()
+
+
+class AuditedBackend:
+    """A backend whose changes are recorded, for one call."""
+
+    __slots__ = ("_caller", "_find", "_is_forwarded", "_trail")
+
+    def __init__(
+        self, find: Callable[[], Backend], trail: Trail, caller: Caller, is_forwarded: bool
+    ) -> None:
+        """`find` returns the backend, or raises Unavailable: that is recorded too."""
+        self._find = find
+        self._trail = trail
+        self._caller = caller
+        self._is_forwarded = is_forwarded
+
+    def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
+        """Add a task. It is recorded only where the settings ask for that: there are many."""
+        if not self._trail.has_adds:
+            return self._find().submit(spec, call, wait_for_spider)
+        with self._noted(audit.TASK_ADD, spec.name) as noted:
+            done = self._find().submit(spec, call, wait_for_spider)
+            noted.id = done.resource.id
+            noted.detail = "" if done.new else "it existed"
+            return done
+
+    def update(
+        self,
+        spec: Spec,
+        call: Call,
+        restart: bool | None = None,
+        wait_for_spider: bool = False,
+    ) -> Resource:
+        """Change a task. The record has the names of the fields that differ."""
+        with self._noted(audit.TASK_UPDATE, spec.name) as noted:
+            backend = self._find()
+            noted.detail, call = self._changed(backend, spec, call)
+            found = backend.update(spec, call, restart, wait_for_spider)
+            noted.id = found.id
+            return found
+
+    def again(self, name: str, call: Call) -> Resource:
+        """Begin a task anew."""
+        with self._noted(audit.TASK_AGAIN, name) as noted:
+            found = self._find().again(name, call)
+            noted.id = found.id
+            return found
+
+    def delete(self, name: str, call: Call) -> None:
+        """Delete a task."""
+        with self._noted(audit.TASK_DELETE, name):
+            self._find().delete(name, call)
+
+    def get(self, name: str, call: Call) -> Resource:
+        """Return one task."""
+        return self._find().get(name, call)
+
+    def list(self, query: Query, call: Call) -> Page:
+        """Return a page of the tasks."""
+        return self._find().list(query, call)
+
+    def explain(self, name: str, call: Call) -> Explanation:
+        """Explain a task."""
+        return self._find().explain(name, call)
+
+    def nodes(self, call: Call) -> Sequence[NodeLoad]:
+        """Return the live nodes."""
+        return self._find().nodes(call)
+
+    def scheduler(self, call: Call) -> SchedulerView:
+        """Return the policy and the plugins."""
+        return self._find().scheduler(call)
+
+    def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
+        """Change the policy. The record has the names of the fields that were given."""
+        with self._noted(audit.SCHEDULER_UPDATE) as noted:
+            noted.detail = _differing(change, _NO_CHANGE, _CHANGES)
+            return self._find().update_scheduler(change, call)
+
+    def reset_scheduler(self, call: Call) -> SchedulerView:
+        """Return to the policy of the settings."""
+        with self._noted(audit.SCHEDULER_RESET):
+            return self._find().reset_scheduler(call)
+
+    def drain(self, node: str, call: Call) -> NodeLoad:
+        """Cordon a worker."""
+        with self._noted(audit.NODE_DRAIN, node) as noted:
+            found = self._find().drain(node, call)
+            noted.id = found.node.id
+            return found
+
+    def uncordon(self, node: str, call: Call) -> NodeLoad:
+        """Let a worker take tasks again."""
+        with self._noted(audit.NODE_UNCORDON, node) as noted:
+            found = self._find().uncordon(node, call)
+            noted.id = found.node.id
+            return found
+
+    def create_token(self, wish: TokenWish, call: Call) -> NewToken:
+        """Make a token. The record has its name, its id and its role."""
+        with self._noted(audit.TOKEN_CREATE, wish.name) as noted:
+            noted.detail = wish.role.value
+            made = self._find().create_token(wish, call)
+            noted.id = made.token.id
+            return made
+
+    def tokens(self, call: Call) -> Sequence[Token]:
+        """Return all tokens."""
+        return self._find().tokens(call)
+
+    def revoke_token(self, id: str, call: Call) -> Token:
+        """End a token."""
+        with self._noted(audit.TOKEN_REVOKE, id) as noted:
+            found = self._find().revoke_token(id, call)
+            noted.id, noted.detail = found.id, found.name
+            return found
+
+    def set_secret(self, wish: SecretWish, call: Call) -> Secret:
+        """Set a secret. The record has its name."""
+        with self._noted(audit.SECRET_SET, wish.name):
+            return self._find().set_secret(wish, call)
+
+    def secrets(self, call: Call) -> Sequence[Secret]:
+        """Return all secrets, without their values."""
+        return self._find().secrets(call)
+
+    def delete_secret(self, name: str, call: Call) -> Secret:
+        """Delete a secret."""
+        with self._noted(audit.SECRET_DELETE, name):
+            return self._find().delete_secret(name, call)
+
+    def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
+        """Return the last records."""
+        return self._find().audit(limit, call)
+
+    def report(
+        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+    ) -> Sequence[str]:
+        """Accept a worker's reports."""
+        return self._find().report(node_id, reports, call, load)
+
+    def _changed(self, backend: Backend, spec: Spec, call: Call) -> tuple[str, Call]:
+        """Return the names of the fields that an update changes, and the call with the time that is
+        left: a follower asks the leader for them."""
+        until_s = self._trail.clock.monotonic() + call.timeout_s
+        try:
+            found = _differing(spec, backend.get(spec.name, call).spec, _FIELDS)
+        except CrawlerError:  # the update meets the same, and says so
+            found = ""
+        left_s = max(0.0, until_s - self._trail.clock.monotonic())
+        return found, dataclasses.replace(call, timeout_s=left_s)
+
+    def _noted(self, action: str, object: str = "") -> _Noted:
+        return _Noted(self._trail, self._caller, action, object, self._is_forwarded)
+
+
+class _Noted:
+    """A context that records what came of it."""
+
+    __slots__ = ("_action", "_caller", "_is_forwarded", "_object", "_trail", "detail", "id")
+
+    def __init__(
+        self, trail: Trail, caller: Caller, action: str, object: str, is_forwarded: bool
+    ) -> None:
+        self._trail = trail
+        self._caller = caller
+        self._action = action
+        self._object = object
+        self._is_forwarded = is_forwarded
+        self.id = self.detail = ""
+
+    def __enter__(self) -> _Noted:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._trail.note(
+            self._caller,
+            self._action,
+            self._object,
+            error,
+            id=self.id,
+            detail=self.detail,
+            is_forwarded=self._is_forwarded,
+        )
+
+
+def _differing(one: object, other: object, names: Sequence[str]) -> str:
+    """Return the names of the fields that differ."""
+    return ", ".join(name for name in names if getattr(one, name) != getattr(other, name))
