@@ -27,16 +27,13 @@ _NO_CHANGE = PolicyChange()
 class AuditedBackend:
     """A backend whose changes are recorded, for one call."""
 
-    __slots__ = ("_caller", "_find", "_is_forwarded", "_trail")
+    __slots__ = ("_caller", "_find", "_trail")
 
-    def __init__(
-        self, find: Callable[[], Backend], trail: Trail, caller: Caller, is_forwarded: bool
-    ) -> None:
+    def __init__(self, find: Callable[[], Backend], trail: Trail, caller: Caller) -> None:
         """`find` returns the backend, or raises Unavailable: that is recorded too."""
         self._find = find
         self._trail = trail
         self._caller = caller
-        self._is_forwarded = is_forwarded
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Add a task. It is recorded only where the settings ask for that: there are many."""
@@ -175,22 +172,19 @@ class AuditedBackend:
         return found, dataclasses.replace(call, timeout_s=left_s)
 
     def _noted(self, action: str, object: str = "") -> _Noted:
-        return _Noted(self._trail, self._caller, action, object, self._is_forwarded)
+        return _Noted(self._trail, self._caller, action, object)
 
 
 class _Noted:
     """A context that records what came of it."""
 
-    __slots__ = ("_action", "_caller", "_is_forwarded", "_object", "_trail", "detail", "id")
+    __slots__ = ("_action", "_caller", "_object", "_trail", "detail", "id")
 
-    def __init__(
-        self, trail: Trail, caller: Caller, action: str, object: str, is_forwarded: bool
-    ) -> None:
+    def __init__(self, trail: Trail, caller: Caller, action: str, object: str) -> None:
         self._trail = trail
         self._caller = caller
         self._action = action
         self._object = object
-        self._is_forwarded = is_forwarded
         self.id = self.detail = ""
 
     def __enter__(self) -> _Noted:
@@ -209,7 +203,6 @@ class _Noted:
             error,
             id=self.id,
             detail=self.detail,
-            is_forwarded=self._is_forwarded,
         )
 
 

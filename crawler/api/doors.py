@@ -160,7 +160,8 @@ class Doors:
         except (Unauthenticated, Forbidden, Overloaded) as error:
             self._on_refused(approach, caller, need, error)
             raise
-        return Caller(caller.name, caller.role, caller.labels, approach.address, approach.transport)
+        address, transport = approach.address, approach.transport
+        return Caller(caller.name, caller.role, caller.labels, address, transport, caller.is_node)
 
     def admits(self, approach: Approach, need: Need) -> bool:
         """Return whether the caller may come in for that. Nobody is told of a refusal."""
@@ -200,7 +201,7 @@ class Doors:
             raise Unauthenticated("authorization: allowed is Bearer and a token")
         secret = self._node_secret()  # empty until it has been read
         if secret and hmac.compare_digest(given.encode(errors="replace"), secret.encode()):
-            return Caller("node", Role.NODE)
+            return Caller("node", Role.NODE, is_node=True)
         try:
             return self._named(given)
         except Unauthenticated:

@@ -61,7 +61,7 @@ class Service:
         if call.caller is None:
             return self._backend(call)
         find = partial(self._backend, call)
-        return AuditedBackend(find, self._trail, call.caller, call.forwarded)
+        return AuditedBackend(find, self._trail, call.caller)
 
     def _backend(self, call: Call) -> Backend:
         own = self._election.local_backend()

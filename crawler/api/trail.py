@@ -80,10 +80,9 @@ class Trail:
         *,
         id: str = "",
         detail: str = "",
-        is_forwarded: bool = False,
     ) -> None:
-        """Record what came of a request: nothing else than `error`, if there is one. Where another
-        master forwarded it, that one has written it."""
+        """Record what came of a request: nothing else than `error`, if there is one. If another
+        master passed it on, that one writes it."""
         record = AuditRecord(
             self.clock.time_ns(),
             _clean(caller.name),
@@ -98,7 +97,7 @@ class Trail:
             reason_of(error),
         )
         self._records.append(record)
-        if not is_forwarded:
+        if not caller.is_recorded:
             self._log.write(record)
 
     def refused(

@@ -51,7 +51,7 @@ def list_(master: str) -> None:
         click.echo("no secrets; crawler secret set NAME sets one")
         return
     rows = ((each.name, _shown(each.set_ns), each.set_by, each.key_id) for each in found)
-    show_table(["name", "set", "by", "key"], rows)
+    show_table(["NAME", "SET", "BY", "KEY"], rows)
 
 
 @secret.command()

@@ -114,6 +114,10 @@ class Caller:
     """From where it calls, without a port."""
     transport: str = ""
     """`http` or `grpc`."""
+    is_node: bool = False
+    """Whether it knows the secret of the cluster's nodes."""
+    is_recorded: bool = False
+    """Whether the node that passes its call on records what it does."""
 
     def owns(self, labels: Mapping[str, str]) -> bool:
         """Return whether a task with these labels is within the caller's bounds."""

@@ -13,8 +13,8 @@ MUTANTS = [
     Mutant(
         "a role may do everything",
         _DOORS,
-        "        if not caller.role.may(need):",
-        "        if False:",
+        "    if not caller.role.may(need):",
+        "    if False:",
         f"{_UNIT} -k may_what_its_role_may",
     ),
     Mutant(
@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant(
         "the short way of adding asks nobody",
         "crawler/api/http/fast_path.py",
-        "self._doors.admit(approach(environ), Need.TASKS)",
+        "self._doors.admit(approach(environ, ENDPOINT), Need.TASKS)",
         "None",
         f"{_TABLE} -k nobody_comes_in",
     ),

@@ -33,6 +33,7 @@ FITS = {
     "USER": ["", "me", "Jürgen"],
     "USER_NAME": ["", "crawler", "www-data", "_apt", "a.b-1"],
     "REDIS": ["", "redis://h:1/0", "rediss+sentinel://a:1,b:2/service"],
+    "SECRET_KEY": ["A" * 43 + "=", "+/" + "A" * 41 + "="],
     "WILDCARD": ["utm_*", "text/*", "[ab]?", "x" * 200],
     "REGEX": ["", r"\.pdf$", "/port:99999", "a\nb", "(a+)+$", r"a\{,3}", "x" * 1000],
 }
@@ -59,6 +60,7 @@ FITS_NOT = {
     "USER": ["me:", "a\nb", "\x7f"],
     "USER_NAME": ["a b", "-x", "a:b", "x" * 33],
     "REDIS": ["h:1", "http://h:1", "redis://h:1/service", "redis+sentinel://h:1"],
+    "SECRET_KEY": ["", "A" * 43, "A" * 44, "A" * 40 + "====", "x"],
     "WILDCARD": ["", "x" * 201],
     "REGEX": ["(", "[a", "(?=a)", r"(a)\1", r"a\Z", "a{,3}", "a{1001}", "x" * 1001, "\ud800"],
 }

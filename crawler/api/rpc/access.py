@@ -14,7 +14,7 @@ from crawler.api.limiter import address_of
 from crawler.api.rpc.interceptors import Method
 from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_from
 from crawler.model import audit
-from crawler.model.access import Caller, Need, Role
+from crawler.model.access import Caller, Need
 
 _MASTER, _WORKER = "/CrawlerMaster/", "/CrawlerWorker/"
 
@@ -99,7 +99,7 @@ class AccessInterceptor(ServerInterceptor):
         metadata = {key: value for key, value in context.invocation_metadata() or ()}
         need = Need.NODES if FORWARDED in metadata else NEEDS.get(method_name, Need.NODES)
         caller = self._doors.admit(_approach(context, metadata, method_name), need)
-        if caller is not None and caller.role is Role.NODE and CALLER in metadata:
+        if caller is not None and caller.is_node and CALLER in metadata:
             caller = caller_from(metadata[CALLER])
         token = _present.set(caller)
         try:

@@ -29,4 +29,4 @@ def caller_text(caller: Caller) -> str:
 def caller_from(text: str) -> Caller:
     """Return the caller that a node told."""
     name, role, labels, address, transport = json.loads(text)
-    return Caller(name, Role(role), labels, address, transport)
+    return Caller(name, Role(role), labels, address, transport, is_recorded=True)

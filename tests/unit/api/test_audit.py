@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from crawler.api.doors import Approach
+from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_text
 from crawler.api.sparse import MOST_ADDRESSES, MOST_OF_ADDRESS, MOST_OF_ALL
 from crawler.api.trail import MOST_REFUSED, TURN_S, Trail
 from crawler.audit_log import line_of
@@ -17,9 +18,11 @@ from crawler.model.audit import MOST_RECORDS, AuditRecord
 from crawler.model.policy import PolicyChange
 from crawler.model.records import Spec
 from crawler.model.secrets import SecretWish
+from crawler.proto import crawler_pb2 as pb
+from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.supervision import Supervisor
 from tests.clients import Client
-from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
+from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, channel_to, running
 from tests.unit.api.test_doors import Known
 from tests.waiting import eventually
 
@@ -364,3 +367,17 @@ def test_a_line_is_json_and_leaves_out_what_is_empty():
         "object": "ü\n",
         "outcome": "done",
     }
+
+
+@pytest.mark.parametrize("claim", [[], [(CALLER, caller_text(Caller("another", Role.VIEWER)))]])
+def test_who_only_says_that_it_passes_a_call_on_is_written_down_by_its_own_name(claim):
+    """A program of this machine may do everything without a token, and is no node all the same."""
+    log = Kept()
+    backend = FakeBackend()
+    backend.add(Spec("x"), CALL)
+    master = Master(backend, trail=Trail(log, ManualClock()))
+    with running(master), channel_to(master) as channel:
+        delete = pb_grpc.CrawlerMasterStub(channel).DeleteResource
+        delete(pb.ResourceSpec(name="x"), metadata=[(FORWARDED, "1"), *claim], timeout=10)
+    [record] = log.records
+    assert (record.who, record.action, record.object) == ("loopback", "task.delete", "x")
