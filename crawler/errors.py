@@ -59,6 +59,10 @@ class Overloaded(Retryable):
 
     code = "RESOURCE_EXHAUSTED"
 
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 class OutcomeUnknown(Retryable):
     """A write was sent, but never answered. Read before you repeat it."""

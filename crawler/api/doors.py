@@ -8,25 +8,24 @@ docs/security.md says what this promises.
 from __future__ import annotations
 
 import hmac
-from collections import OrderedDict
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
+from crawler.api import proofs
 from crawler.clock import Clock
-from crawler.coordination.token_secret import is_secret, parts_of
+from crawler.coordination.token_secret import parts_of
 from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable, shown
 from crawler.model.access import Caller, Need, Role, Token
 
 SCHEME = "bearer "
-MOST_PROVEN = 10_000
-"""How many secrets are remembered that were right. One that is forgotten is hashed again."""
-FAILURES_A_MINUTE = 60
-"""An address that gives so many wrong tokens a minute is asked to wait."""
-MOST_ADDRESSES = 10_000
-"""Of how many addresses wrong tokens are counted."""
+MOST_SILENCE_S = 30.0
+"""If a node has heard nothing of etcd for longer, a token lets its holder read alone: it may have
+been revoked."""
+MOST_SILENCE_OF_READERS_S = 86_400.0
+"""After this time a token lets nobody in."""
 
 WHO_NEEDS_NONE = Role.NODE
 """The role of callers that need no token: they may do everything. A master or a worker of another
@@ -48,6 +47,14 @@ NEEDS_LOGIN = (
 WRONG_TOKEN = (
     "this token is not valid here: it was revoked, it has expired, or it is of another cluster; "
     "an admin makes another: crawler token create --role ROLE"
+)
+NOT_READ = "this node has not read the tokens of its cluster yet"
+SECRET_NOT_READ = (
+    "this node has not read the secret of its cluster's nodes yet, and what was given may be that"
+)
+SILENT = (
+    "this node has heard nothing of etcd for {:.0f} s, so it cannot know whether this token was "
+    "revoked meanwhile; ask another node, or try again when etcd is back"
 )
 FROM_A_PAGE = (
     "a page of another site makes this request in a browser; without a token that is refused"
@@ -93,6 +100,11 @@ class KnownTokens(Protocol):
         """Whether they have been read."""
         ...
 
+    @property
+    def silence_s(self) -> float:
+        """For how many seconds nobody can have told that a token was revoked."""
+        ...
+
     def get(self, id: str) -> Token | None:
         """Return the token with that id; None if there is none."""
         ...
@@ -114,6 +126,7 @@ class NoTokens:
     """The tokens of a cluster that has none."""
 
     are_known = True
+    silence_s = 0.0
 
     def get(self, id: str) -> Token | None:
         """Return None: there is none."""
@@ -135,18 +148,22 @@ class Doors:
         is_open: bool = False,
         people: People | None = None,
         on_refused: Refused = lambda *told: None,
+        former_secret: Callable[[], str] = str,
     ) -> None:
-        """Callers from the `trusted` networks need no token; if `is_open`, nobody does. With
-        `people` there is no protected mode: everybody needs a login or a token."""
+        """A node shows `node_secret` (empty until it has been read) or `former_secret`. Callers
+        from the `trusted` networks need no token; if `is_open`, nobody does. With `people` there
+        is no protected mode: everybody needs a login or a token."""
         self._on_refused = on_refused
         self._tokens = tokens
         self._node_secret = node_secret
+        self._former_secret = former_secret
         self._clock = clock
         self._trusted = [ip_network(each) for each in trusted]
         self._is_open = is_open
         self._people = people
-        self._proven = Proven()
-        self._failures = Failures(clock)
+        self._proven = proofs.Proven()
+        self._failures = proofs.Failures(clock)
+        self._checks = proofs.places()
 
     def admit(self, approach: Approach, need: Need) -> Caller | None:
         """Return who the caller is; None if the call needs nothing. Raises Unauthenticated,
@@ -155,7 +172,7 @@ class Doors:
             return None
         caller = None
         try:
-            caller = self._caller(approach)
+            caller = self._caller(approach, need)
             _check(caller, need)
         except (Unauthenticated, Forbidden, Overloaded) as error:
             self._on_refused(approach, caller, need, error)
@@ -166,14 +183,14 @@ class Doors:
     def admits(self, approach: Approach, need: Need) -> bool:
         """Return whether the caller may come in for that. Nobody is told of a refusal."""
         try:
-            _check(self._caller(approach), need)
+            _check(self._caller(approach, need), need)
         except CrawlerError:
             return False
         return True
 
-    def _caller(self, approach: Approach) -> Caller:
+    def _caller(self, approach: Approach, need: Need) -> Caller:
         if approach.authorization:
-            return self._holder(approach)
+            return self._holder(approach, need)
         if approach.is_from_a_page:
             raise Forbidden(FROM_A_PAGE)
         if self._is_open:
@@ -183,7 +200,7 @@ class Doors:
         if self._people is not None:
             raise Unauthenticated(NEEDS_LOGIN)
         if not self._tokens.are_known:
-            raise Unavailable("this node has not read the tokens of its cluster yet")
+            raise Unavailable(NOT_READ)
         if len(self._tokens):
             raise Unauthenticated(NEEDS_TOKEN)
         if _is_local(approach):
@@ -192,42 +209,67 @@ class Doors:
             return Caller("loopback", WHO_NEEDS_NONE)
         raise Forbidden(NO_TOKEN)
 
-    def _holder(self, approach: Approach) -> Caller:
-        """Return who holds the token of a call."""
-        self._failures.check(approach.address)
+    def _holder(self, approach: Approach, need: Need) -> Caller:
+        """Return who holds the token of a call. What is right and costs nothing to check comes
+        first: wrong tokens of others at the same address do not keep it out."""
         text = approach.authorization
         scheme, given = text[: len(SCHEME)], text[len(SCHEME) :].strip()
         if scheme.lower() != SCHEME:
             raise Unauthenticated("authorization: allowed is Bearer and a token")
-        secret = self._node_secret()  # empty until it has been read
-        if secret and hmac.compare_digest(given.encode(errors="replace"), secret.encode()):
+        if self._is_node(given):
             return Caller("node", Role.NODE, is_node=True)
+        parts = parts_of(given)
+        token = self._token(parts.id, need) if parts else None
+        if parts and token and self._proven.has(parts.secret, token):
+            return _holder_of(token)
+        self._failures.check(approach.address)
         try:
-            return self._named(given)
+            if self._people is not None and _is_jwt(given):
+                return self._person(given, approach.address)
+            if parts and token and self._proves(parts.secret, token, approach.address):
+                return _holder_of(token)
+            raise self._unknown(given)
         except Unauthenticated:
             self._failures.note(approach.address)
             raise
 
-    def _named(self, given: str) -> Caller:
-        """Return who holds a token of the cluster or a login."""
-        if self._people is not None and _is_jwt(given):
-            return self._people.caller(given)
-        token = self._token(given)
-        if token is None:
-            raise Unauthenticated(WRONG_TOKEN)
-        return Caller(f"token {token.id} ({token.name})", token.role, token.labels)
+    def _is_node(self, given: str) -> bool:
+        """Return whether this is the secret of the cluster's nodes."""
+        known = filter(None, (self._node_secret(), self._former_secret()))
+        return any(
+            hmac.compare_digest(given.encode(errors="replace"), secret.encode()) for secret in known
+        )
 
-    def _token(self, given: str) -> Token | None:
-        """Return the token with that text; None if there is none, or none any more."""
-        parts = parts_of(given)
-        if parts is None:
-            return None
+    def _token(self, id: str, need: Need) -> Token | None:
+        """Return the token with that id; None if there is none, or none any more. Raises
+        Unavailable if this node cannot know that."""
         if not self._tokens.are_known:
-            raise Unavailable("this node has not read the tokens of its cluster yet")
-        token = self._tokens.get(parts.id)
-        if token is None or token.has_expired(self._clock.time_ns()):
-            return None
-        return token if self._proven.proves(parts.secret, token) else None
+            raise Unavailable(NOT_READ)
+        silence_s = self._tokens.silence_s
+        reads = need in (Need.READ, Need.METRICS)
+        if silence_s > (MOST_SILENCE_OF_READERS_S if reads else MOST_SILENCE_S):
+            raise Unavailable(SILENT.format(silence_s))
+        token = self._tokens.get(id)
+        return None if token is None or token.has_expired(self._clock.time_ns()) else token
+
+    def _proves(self, secret: str, token: Token, address: str) -> bool:
+        return self._proven.proves(secret, token, self._checks, address)
+
+    def _person(self, given: str, address: str) -> Caller:
+        """Return who holds a login. That may have to wait for the keys of the provider."""
+        assert self._people is not None
+        give_back = self._checks.take(address)
+        try:
+            return self._people.caller(given)
+        finally:
+            give_back()
+
+    def _unknown(self, given: str) -> CrawlerError:
+        """Return how what nobody here knows is refused. As long as the secret of the nodes has not
+        been read, it may be that."""
+        if given and not parts_of(given) and not self._node_secret():
+            return Unavailable(SECRET_NOT_READ)
+        return Unauthenticated(WRONG_TOKEN)
 
     def _is_trusted(self, approach: Approach) -> bool:
         if approach.is_passed_on or not self._trusted:
@@ -241,58 +283,17 @@ class Doors:
 
 def protected(clock: Clock) -> Doors:
     """Return the doors of a node whose cluster has no token."""
-    return Doors(NoTokens(), str, clock)
-
-
-class Proven:
-    """The secrets that were right: each is hashed by scrypt once, and not with each call."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[bytes, bytes] = OrderedDict()
-        """A quick hash of the secret, and the hash of the token that it belongs to."""
-
-    def proves(self, secret: str, token: Token) -> bool:
-        """Return whether this is the secret of a token."""
-        quick = sha256(secret.encode()).digest()
-        if self._known.get(quick) == token.hashed:
-            self._known.move_to_end(quick)
-            return True
-        if not is_secret(secret, token.hashed, token.salt):
-            return False
-        self._known[quick] = token.hashed
-        if len(self._known) > MOST_PROVEN:
-            self._known.popitem(last=False)
-        return True
-
-
-class Failures:
-    """Counts the wrong tokens of each address, and lets those wait that give too many."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._full_s: OrderedDict[str, float] = OrderedDict()
-        """The monotonic time at which an address may give all its wrong tokens again (GCRA)."""
-
-    def check(self, address: str) -> None:
-        """Raise Overloaded if the address has given too many wrong tokens."""
-        ahead_s = self._full_s.get(address, 0.0) - self._clock.monotonic()
-        if ahead_s > 60.0:
-            raise Overloaded(
-                f"{address} gave too many wrong tokens; try again in {ahead_s - 60.0:.0f} s"
-            )
-
-    def note(self, address: str) -> None:
-        """Note a wrong token."""
-        now_s = self._clock.monotonic()
-        full_s = max(now_s, self._full_s.pop(address, now_s))
-        self._full_s[address] = full_s + 60.0 / FAILURES_A_MINUTE
-        if len(self._full_s) > MOST_ADDRESSES:
-            self._full_s.popitem(last=False)
+    nobodys = secrets.token_urlsafe(32)
+    return Doors(NoTokens(), lambda: nobodys, clock)
 
 
 def _is_jwt(given: str) -> bool:
     """Return whether a token looks like a signed JWT. Our own have no dots."""
     return given.count(".") == 2
+
+
+def _holder_of(token: Token) -> Caller:
+    return Caller(f"token {token.id} ({token.name})", token.role, token.labels)
 
 
 def _check(caller: Caller, need: Need) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from crawler.errors import CrawlerError, Retryable, Unavailable
+from crawler.errors import CrawlerError, Overloaded, Retryable, Unavailable
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -85,7 +85,7 @@ def shorten(message: str) -> str:
 
 
 def _retry_after_s(error: CrawlerError) -> float | None:
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | Overloaded):
         return error.retry_after_s
     waits = error.code == "UNAVAILABLE" or (
         isinstance(error, Retryable) and error.code == "RESOURCE_EXHAUSTED"

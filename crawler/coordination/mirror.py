@@ -69,15 +69,20 @@ class Mirror(Generic[T]):
         clock: Clock,
         on_change: OnChange[T] | None = None,
         track: Callable[[T | None, T | None], None] | None = None,
+        relists: bool = False,
     ) -> None:
         """`on_change` receives the differences later, in batches. `track` receives each value
-        before and after, at the moment when `values` changes."""
+        before and after, at the moment when `values` changes. With `relists` everything is listed
+        before each watch: for few keys of which one must know whether they are up to date."""
         self._store = store
         self._prefix = prefix
         self._decode = decode
         self._clock = clock
         self._on_change = on_change
         self._track = track
+        self._relists = relists
+        self._lost_s: float | None = clock.monotonic()
+        """Since when nothing has been heard of the store; None while a watch goes on."""
         self._values: dict[str, T] = {}
         self._revisions: dict[str, int] = {}
         """The mod revision of each key seen; for a deleted key, the revision of its delete."""
@@ -105,6 +110,12 @@ class Mirror(Generic[T]):
     def revision(self) -> int:
         """The latest revision of the store of which anything is known here."""
         return max(self._revision, self._last_own)
+
+    @property
+    def silence_s(self) -> float:
+        """For how long nothing has been heard of the store, in seconds; 0 while a watch goes on.
+        Only a mirror that relists knows this: a watch may begin without an answer."""
+        return 0.0 if self._lost_s is None else self._clock.monotonic() - self._lost_s
 
     def start(self, supervisor: Supervisor) -> None:
         """Start to mirror, until the supervisor stops."""
@@ -167,8 +178,11 @@ class Mirror(Generic[T]):
         while True:
             started_s = self._clock.monotonic()
             try:
-                if not self.listed.is_set():
+                if self._relists:
+                    self._relist()
+                elif not self.listed.is_set():
                     self.refresh()
+                self._lost_s = None
                 self._follow(backoff)
             except Compacted:
                 log.info(
@@ -176,6 +190,8 @@ class Mirror(Generic[T]):
                 )
                 self.listed.clear()
             except Retryable as error:
+                if self._lost_s is None:
+                    self._lost_s = self._clock.monotonic()
                 if self._clock.monotonic() - started_s > STEADY_S:
                     backoff.reset()
                 note = log.debug if backoff.attempts else log.warning
@@ -188,6 +204,15 @@ class Mirror(Generic[T]):
                     error=str(error),
                 )
                 self._clock.sleep(pause_s)
+
+    def _relist(self) -> None:
+        """List everything. A store that was restored from a backup may be behind what is known."""
+        listed = self._store.range(self._prefix)
+        if listed.revision < self._revision:
+            log.warning("the store went back; taking it as it is", prefix=self._prefix)
+            self._revisions = dict.fromkeys(self._revisions, 0)
+            self._revision = self._listed_at = 0
+        self._take_list(listed)
 
     def _follow(self, backoff: Backoff) -> None:
         """Watch from the next revision until the watch ends with an error."""

@@ -1,16 +1,14 @@
-"""The tokens of the cluster, as etcd stores them, and the secret by which nodes know each other.
+"""The tokens of the cluster, as etcd stores them.
 
 Every node mirrors them, so a token counts, and ends, on all nodes as soon as the watch tells. Only
-the leader writes tokens, with a fence. Whichever node is the first makes the secret.
+the leader writes tokens, with a fence.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import secrets
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from crawler.clock import Clock
@@ -18,12 +16,17 @@ from crawler.coordination.decisions import write_decision
 from crawler.coordination.fields import dump, labels, load_object, typed, whole
 from crawler.coordination.keys import Keys
 from crawler.coordination.mirror import Mirror
-from crawler.coordination.store import Get, KeyValue, Put, Store, unchanged
+from crawler.coordination.store import Get, KeyValue, Store
 from crawler.errors import Conflict, NotFound
+from crawler.logs import get_logger
 from crawler.model.access import Role, Token
 from crawler.model.records import Leadership
 
+log = get_logger(__name__)
+
 LAST_NS = 2**63 - 1
+UNREADABLE = "(cannot be read)"
+"""The name of what stands for a token that cannot be read."""
 
 
 class Tokens:
@@ -32,12 +35,17 @@ class Tokens:
     def __init__(self, store: Store, keys: Keys, clock: Clock) -> None:
         self._store = store
         self._keys = keys
-        self.mirror: Mirror[Token] = Mirror(store, keys.tokens, partial(decode_token, keys), clock)
+        self.mirror: Mirror[Token] = Mirror(store, keys.tokens, self._decoded, clock, relists=True)
 
     @property
     def are_known(self) -> bool:
         """Whether the tokens have been read."""
         return bool(self.mirror.listed.is_set())
+
+    @property
+    def silence_s(self) -> float:
+        """For how many seconds etcd cannot have told of a change."""
+        return self.mirror.silence_s
 
     def __len__(self) -> int:
         return len(self.mirror.values)
@@ -61,6 +69,16 @@ class Tokens:
             raise NotFound(f"no token {id!r}; `crawler token list` shows those that there are")
         self._write(leadership, id, None, found.mod_revision)
 
+    def _decoded(self, kv: KeyValue) -> Token | None:
+        """Decode a token. One that cannot be read is there all the same: it must not look as if
+        the cluster had none, and everybody of a machine could come in."""
+        try:
+            return decode_token(self._keys, kv)
+        except Exception as error:  # whatever is wrong with it
+            id = kv.key.removeprefix(self._keys.tokens)
+            log.warning("a token cannot be read; it lets nobody in", id=id, error=str(error))
+            return stand_in(id)
+
     def _write(self, leadership: Leadership, id: str, value: bytes | None, based_on: int) -> None:
         key = self._keys.token(id)
         written = write_decision(self._store, leadership, key, value, based_on)
@@ -70,16 +88,10 @@ class Tokens:
             raise Conflict(f"token {id} was changed at the same moment; try again")
 
 
-def node_secret(store: Store, keys: Keys) -> str:
-    """Return the secret of the cluster's nodes. The first node makes it. Raises Retryable."""
-    key = keys.node_secret
-    made = Put(key, secrets.token_urlsafe(32).encode())
-    result = store.txn([unchanged(key, 0)], [made], [Get(key)])
-    if result.succeeded:
-        return made.value.decode()
-    found = result.gets[0]
-    assert found is not None  # it was there
-    return found.value.decode()
+def stand_in(id: str) -> Token:
+    """Return what stands for a token that cannot be read: no secret has its hash, and it has
+    expired."""
+    return Token(id, UNREADABLE, Role.METRICS, b"", b"", expires_ns=1)
 
 
 def encode_token(token: Token) -> bytes:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from crawler.api.doors import Doors, People, Refused
-from crawler.clock import Backoff, Clock
+from crawler.clock import Clock
 from crawler.coordination.keys import Keys
+from crawler.coordination.node_secret import NodeSecret
 from crawler.coordination.store import Store
-from crawler.coordination.tokens import Tokens, node_secret
-from crawler.errors import ConfigError, Retryable
+from crawler.coordination.tokens import Tokens
+from crawler.errors import ConfigError
 from crawler.logs import get_logger
 from crawler.settings.oidc import OidcSettings
 from crawler.settings.sections import ApiSettings
-from crawler.supervision import OnEnd, Supervisor
+from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
@@ -26,6 +27,10 @@ OPEN = (
 PROTECTED = (
     "protected mode: the cluster has no token yet, so this node refuses callers of other machines "
     "(unless api.trusted names them); to let them in, make one: crawler token create --role admin"
+)
+LOCAL = (
+    "protected mode: the cluster has no token yet, so whoever connects from this machine may do "
+    "everything; before you put a proxy in front, make one: crawler token create --role admin"
 )
 
 
@@ -43,48 +48,39 @@ class Access:
     ) -> None:
         """`is_local` means that the node listens on loopback alone. `on_refused` is told of each
         refusal at the doors."""
-        self._store = store
-        self._keys = keys
-        self._clock = clock
-        self._refuses_others = not (is_local or settings.oidc_issuer)
+        self._is_local = is_local
+        self._is_protected = not settings.oidc_issuer
         self._is_open = settings.open
-        self._secret = ""
+        self._secret = NodeSecret(store, keys, clock)
         self.tokens = Tokens(store, keys, clock)
         self.doors = Doors(
             self.tokens,
-            self.secret,
+            self._secret.current,
             clock,
             trusted=settings.trusted,
             is_open=settings.open,
             people=people_of(settings, clock),
             on_refused=on_refused,
+            former_secret=self._secret.former,
         )
 
     def start(self, supervisor: Supervisor) -> None:
-        """Learn the tokens and the secret, and follow the tokens."""
+        """Follow the tokens and the secret."""
         self.tokens.mirror.start(supervisor)
-        supervisor.spawn("secret of nodes", self._learn, on_end=OnEnd.RESTART)
+        self._secret.start(supervisor)
         supervisor.spawn("doors", self._tell)
 
     def secret(self) -> str:
         """Return the secret by which nodes know each other; empty until it has been read."""
-        return self._secret
-
-    def _learn(self) -> None:
-        backoff = Backoff(most_s=5.0)
-        while not self._secret:
-            try:
-                self._secret = node_secret(self._store, self._keys)
-            except Retryable:
-                self._clock.sleep(backoff.next_s())
+        return self._secret.current()
 
     def _tell(self) -> None:
         """Tell who may come in, if that is more or less than one might think."""
         if self._is_open:
             return log.warning(OPEN)
         self.tokens.mirror.listed.wait()
-        if self._refuses_others and not len(self.tokens):
-            log.info(PROTECTED)
+        if self._is_protected and not len(self.tokens):
+            log.info(LOCAL if self._is_local else PROTECTED)
 
 
 def people_of(settings: OidcSettings, clock: Clock) -> People | None:

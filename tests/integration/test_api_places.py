@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from crawler.api.backend import Call
+from crawler.api.places import Places
 from crawler.api.rpc import admission, interceptors
-from crawler.api.rpc.places import Places
 from crawler.errors import Overloaded
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings

@@ -15,6 +15,7 @@ from tests.waiting import PATIENCE_S, eventually
 
 EVERYWHERE = {"node": NodeSettings(id="1", http="0.0.0.0:0", grpc="0.0.0.0:0", drain_s=0.05)}
 OPEN = "api.open is true: everybody who reaches a port of this node may do everything"
+LOCAL = "the cluster has no token yet, so whoever connects from this machine may do everything"
 PROTECTED = "the cluster has no token yet, so this node refuses callers of other machines"
 
 
@@ -68,9 +69,15 @@ def test_a_node_that_others_reach_tells_once_that_it_refuses_them(cluster, caplo
     assert record.levelname == "INFO"
 
 
-def test_a_node_on_loopback_has_nothing_to_tell(cluster, caplog):
+def test_a_node_on_loopback_tells_once_that_its_machine_may_do_everything(cluster, caplog):
     node = cluster.master("1")
-    cluster.client(node)  # it answers, so it has read the tokens
+    eventually(lambda: told(caplog, LOCAL), what="it is told")
+    text = first_token(node)
+    second = cluster.worker("2")
+    eventually(lambda: admits(second, text), what="it has read the tokens")
+    [record] = told(caplog, LOCAL)
+    assert record.levelname == "INFO"
+    assert "before you put a proxy in front" in record.message
     assert not told(caplog, PROTECTED)
     assert not told(caplog, OPEN)
 

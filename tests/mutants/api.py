@@ -91,7 +91,7 @@ MUTANTS = [
     ),
     Mutant(
         "one client may have all streams",
-        "crawler/api/rpc/places.py",
+        "crawler/api/places.py",
         "        if self._taken.get(client, 0) >= self._most_of_client:",
         "        if False:",
         "tests/integration/test_api_places.py -k idle_watches",

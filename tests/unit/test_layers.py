@@ -37,6 +37,8 @@ LAYERS = {
         {"engine"},
     ],
     "api": [
+        {"passed_on", "places"},
+        {"proofs"},
         {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse"},
         {"bounded", "fields", "trail"},
         {"audited"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from crawler.api import passed_on
 from crawler.api.doors import Approach
 from crawler.api.http.origins import is_from_a_page, other_host
 from crawler.model import audit
@@ -72,9 +73,6 @@ ACTIONS: Mapping[str, str] = {
 }
 """The words of the audit for routes, by their endpoints."""
 
-_PASSED_ON = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")
-"""The headers that a proxy adds."""
-
 
 def need_of(endpoint: str | None) -> Need:
     """Return what a route needs. One that nobody has decided on needs what a node needs. To learn
@@ -88,7 +86,7 @@ def approach(environ: WSGIEnvironment, endpoint: str | None = None, object: str 
     return Approach(
         environ.get("REMOTE_ADDR") or "",
         environ.get("HTTP_AUTHORIZATION", ""),
-        any(name in environ for name in _PASSED_ON),
+        passed_on.in_environ(environ),
         is_from_a_page(environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN"), host),
         other_host(host),
         "http",

@@ -1,8 +1,8 @@
 """The public keys of a provider: fetched when the first token comes, kept, and fetched again when a
 token has a key that is not known, or after an hour.
 
-Keys that are known count while the provider is away. Its silence never holds up whoever has one of
-them.
+Keys that are known count while the provider is away, for a day. They are fetched again before they
+are an hour old, in the background, if tokens come. If none came, the next one waits for that.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ log = get_logger(__name__)
 
 PAUSE_S = 10.0
 """The keys are not fetched again sooner, whatever tokens come."""
+SOON_S = 3000.0
+"""Keys that are older are fetched again in the background."""
 FRESH_S = 3600.0
-"""Keys that are older are fetched again, so that one that the provider withdrew counts no more."""
+"""Keys that are older do not count before the provider was asked, which may have withdrawn them."""
+LONGEST_S = 86_400.0
+"""If the provider gives no answer, its keys count until they are so old."""
+LATELY_S = 60.0
+"""A provider that gave no answer so lately is asked in the background: nobody waits once more."""
 PATIENCE_S = 8.0
 """How long it may take to fetch the keys."""
 MOST_KEYS = 100
@@ -51,12 +57,11 @@ class SigningKeys:
 
         Raises Unauthenticated if there is none, and Unavailable if nobody can tell.
         """
-        found = self._known(kid)
-        if found is None:
+        if self._known(kid) is None or self._must_wait():
             self._fetch()
-            found = self._known(kid)
-        elif self._clock.monotonic() - self._fetched_s > FRESH_S and self._may_ask():
+        elif self._age_s() > SOON_S and self._may_ask():
             run_aside("fetch keys", self._fetch, patience_s=0)
+        found = self._known(kid)
         if found is not None:
             return found
         if self._trouble:
@@ -66,9 +71,19 @@ class SigningKeys:
         )
 
     def _known(self, kid: str | None) -> Any:
+        if self._age_s() > LONGEST_S:
+            return None
         if kid is None:
             return self._keys[0] if len(self._keys) == 1 else None
         return next((key for key in self._keys if key.kid == kid), None)
+
+    def _age_s(self) -> float:
+        return self._clock.monotonic() - self._fetched_s
+
+    def _must_wait(self) -> bool:
+        """Whether keys are so old that they count only if the provider has just given no answer."""
+        failed_lately = self._trouble and self._clock.monotonic() - self._asked_s < LATELY_S
+        return self._age_s() > FRESH_S and not failed_lately
 
     def _may_ask(self) -> bool:
         return self._clock.monotonic() - self._asked_s >= PAUSE_S

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from grpc_interceptor import ServerInterceptor
 
+from crawler.api import passed_on
 from crawler.api.doors import Approach, Doors
 from crawler.api.limiter import address_of
 from crawler.api.rpc.interceptors import Method
@@ -70,9 +71,6 @@ ACTIONS: Mapping[str, str] = {
 }
 """The words of the audit for methods."""
 
-_PASSED_ON = frozenset({"x-forwarded-for", "forwarded", "via"})
-"""The metadata that a proxy adds."""
-
 _present: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
@@ -114,7 +112,7 @@ def _approach(
     return Approach(
         address_of(context.peer()),
         str(metadata.get("authorization", "")),
-        not _PASSED_ON.isdisjoint(metadata),
+        passed_on.in_metadata(metadata),
         transport="grpc",
         action=ACTIONS.get(method_name, ""),
     )

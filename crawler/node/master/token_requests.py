@@ -19,8 +19,8 @@ from crawler.model.access import NewToken, Role, Token, TokenWish
 from crawler.model.records import Leadership
 
 FIRST = (
-    "{} is not allowed for the first token of a cluster; allowed is {}: from then on everybody "
-    "needs a token, and this one must let somebody make more"
+    "{} is not allowed for the first token of a cluster, or the first that can be read; allowed is "
+    "{}: from then on everybody needs a token, and this one must let somebody make more"
 )
 
 
@@ -55,7 +55,7 @@ class TokenRequests:
             labels=wish.labels,
         )
         with self._one_by_one:
-            if not len(self._tokens):
+            if not any(map(_is_lasting_admin, self._tokens.all().values())):
                 _check_first(wish)
             self._tokens.add(self._leadership, token)
         return NewToken(token, parts.text)

@@ -64,6 +64,7 @@ class Known(dict):
     """The tokens of a cluster, in memory."""
 
     are_known = True
+    silence_s = 0.0
 
     def make(self, role=Role.ADMIN, **more):
         """Store a new token. Returns its text."""

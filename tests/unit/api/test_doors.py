@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.api import doors
+from crawler.api import proofs
 from crawler.api.doors import Approach, Doors
 from crawler.api.rpc.metadata import CALLER, FORWARDED, caller_text
 from crawler.clock import ManualClock
@@ -145,7 +145,7 @@ def test_one_character_more_or_less_or_another_is_no_token(ours, tokens):
 def test_an_address_with_many_wrong_tokens_waits_and_others_do_not(ours, tokens, clock):
     text = tokens.make()
     wrong = "crawler_0123456789ab_" + "x" * 43
-    for _ in range(doors.FAILURES_A_MINUTE):
+    for _ in range(proofs.FAILURES_A_MINUTE):
         with pytest.raises(Unauthenticated):
             ours.admit(comes(wrong), Need.READ)
     with pytest.raises(Unauthenticated):
@@ -191,7 +191,7 @@ def test_a_secret_is_hashed_once_and_the_hub_goes_on_meanwhile(ours, tokens, mon
     ours.admit(comes(text), Need.READ)
     others.kill()
     assert turns
-    monkeypatch.setattr(doors, "is_secret", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(proofs, "is_secret", lambda *_: pytest.fail("hashed again"))
     assert ours.admit(comes(text), Need.READ)
 
 

@@ -214,6 +214,14 @@ def test_a_key_that_the_provider_withdrew_counts_no_more_after_an_hour(provider,
     assert people.caller(old)
     provider.keys = [new_key("ec-2", "EC")]
     clock.advance(keys.FRESH_S + 1)
+    refused(people, old, "signed with the key 'rsa-1', which")
+
+
+def test_keys_are_fetched_in_the_background_before_anybody_has_to_wait(provider, people, clock):
+    old = provider.token(exp=2**40)
+    assert people.caller(old)
+    provider.keys = [new_key("ec-2", "EC")]
+    clock.advance(keys.SOON_S + 1)
     assert people.caller(old)  # nobody waits for the provider whose key is known
 
     def is_gone():
@@ -223,6 +231,42 @@ def test_a_key_that_the_provider_withdrew_counts_no_more_after_an_hour(provider,
             return True
 
     assert eventually(is_gone)
+
+
+def test_a_provider_that_was_away_long_ago_is_waited_for_again(provider, people, clock):
+    old = provider.token(exp=2**40)
+    assert people.caller(old)
+    clock.advance(keys.FRESH_S + 1)
+    provider.shown = "no JSON"
+    assert people.caller(old)
+    provider.shown, provider.keys = None, [new_key("ec-2", "EC")]
+    clock.advance(keys.LATELY_S)
+    refused(people, old, "signed with the key 'rsa-1', which")
+
+
+def test_while_the_provider_is_silent_one_caller_waits_and_known_keys_count(
+    provider, people, clock, monkeypatch
+):
+    monkeypatch.setattr(keys, "PATIENCE_S", 0.05)
+    token = provider.token(exp=2**40)
+    assert people.caller(token)
+    provider.before = Event().wait
+    clock.advance(keys.FRESH_S + 1)
+    assert people.caller(token)
+    monkeypatch.setattr(keys, "PATIENCE_S", 1e6)  # whoever waited now would wait for ever
+    for _ in range(3):
+        clock.advance(keys.PAUSE_S)
+        assert people.caller(token)
+
+
+def test_keys_that_are_a_day_old_count_no_more_though_the_provider_is_away(provider, people, clock):
+    token = provider.token(exp=2**40)
+    assert people.caller(token)
+    provider.stop()
+    clock.advance(keys.LONGEST_S)
+    assert people.caller(token)
+    clock.advance(1.0)
+    refused(people, token, "cannot be checked now", Unavailable)
 
 
 def test_while_the_provider_is_away_known_keys_count_and_others_are_told_why(

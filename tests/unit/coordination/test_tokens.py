@@ -1,21 +1,29 @@
 """Tokens as etcd stores them: only the leader writes them, and no secret is among what is kept."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from crawler.clock import settle
 from crawler.coordination.keys import Keys
-from crawler.coordination.store import KeyValue, Put
+from crawler.coordination.memory import MemoryStore
+from crawler.coordination.store import Delete, KeyValue, Put
 from crawler.coordination.token_secret import hash_of, is_secret, new_parts, new_salt, parts_of
-from crawler.coordination.tokens import Tokens, decode_token, encode_token, node_secret
-from crawler.errors import Conflict, LeadershipLost, NotFound
-from crawler.model.access import Role, Token
+from crawler.coordination.tokens import UNREADABLE, Tokens, decode_token, encode_token
+from crawler.errors import Conflict, InvalidArgument, LeadershipLost, NotFound, Unavailable
+from crawler.model.access import Role, Token, TokenWish
 from crawler.model.records import Leadership
+from crawler.node.master.token_requests import TokenRequests
 from crawler.settings.sections import CoordinationSettings
 from tests.waiting import eventually
 
 KEYS = Keys(CoordinationSettings())
 TOKEN = Token("0123456789ab", "deploy", Role.OPERATOR, b"hash", b"salt", 5, 9, {"team": "a"})
+
+
+def fail(error):
+    raise error
 
 
 @pytest.fixture
@@ -80,12 +88,61 @@ def test_an_id_is_given_once_and_what_is_not_there_cannot_be_revoked(leadership,
         tokens.revoke(leadership, "nobody")
 
 
-def test_the_secret_of_nodes_is_made_once(store):
-    made = node_secret(store, KEYS)
-    assert len(made) >= 43
-    assert node_secret(store, KEYS) == made
-    store.txn([], [Put(KEYS.node_secret, b"by hand")])
-    assert node_secret(store, KEYS) == "by hand"
+@pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b"[" * 100_000, b'{"Role": "viewer"}'])
+def test_a_token_that_cannot_be_read_is_there_and_lets_nobody_in(
+    store, clock, leadership, tokens, value, caplog
+):
+    key = KEYS.token(TOKEN.id)
+    store.txn([], [Put(key, value)])
+    eventually(lambda: len(tokens) == 1)
+    found = tokens.get(TOKEN.id)
+    assert (found.name, found.has_expired(clock.time_ns())) == (UNREADABLE, True)
+    assert not is_secret("", found.hashed, found.salt)
+    assert "a token cannot be read; it lets nobody in" in caplog.text
+    tokens.revoke(leadership, TOKEN.id)
+    assert len(tokens) == 0
+
+
+def test_with_a_token_that_cannot_be_read_the_next_is_of_an_admin(store, clock, leadership, tokens):
+    store.txn([], [Put(KEYS.token("0"), b"?")])
+    eventually(lambda: len(tokens) == 1)
+    requests = TokenRequests(leadership, tokens, clock)
+    with pytest.raises(InvalidArgument, match="the first that can be read; allowed is admin"):
+        requests.create(TokenWish("reads", Role.VIEWER))
+    made = requests.create(TokenWish("ours", Role.ADMIN))
+    requests.create(TokenWish("reads", Role.VIEWER))
+    with pytest.raises(InvalidArgument, match="is the last token of an admin"):
+        requests.revoke(made.token.id)
+    assert requests.revoke("0").name == UNREADABLE
+
+
+def test_tokens_know_for_how_long_the_store_has_told_nothing(store, clock, tokens, monkeypatch):
+    clock.advance(100.0)
+    assert tokens.silence_s == 0.0
+    with monkeypatch.context() as away:
+        away.setattr(store, "range", lambda *_: fail(Unavailable("etcd is away")))
+        store.break_watches()
+        settle()
+        clock.advance(50.0)
+        assert tokens.silence_s == pytest.approx(50.0)
+        store.txn([], [Put(KEYS.token(TOKEN.id), encode_token(TOKEN))])
+    clock.advance(1.0)
+    eventually(lambda: tokens.silence_s == 0.0)
+    assert tokens.get(TOKEN.id) == TOKEN
+
+
+def test_tokens_follow_a_store_that_was_restored(store, clock, leadership, tokens):
+    tokens.add(leadership, TOKEN)
+    backup = MemoryStore(clock)
+    backup.txn([], [Put(KEYS.token("b"), encode_token(replace(TOKEN, id="b")))])
+    tokens.mirror._store = backup
+    store.break_watches()
+    settle()
+    clock.advance(1.0)
+    eventually(lambda: list(tokens.all()) == ["b"])
+    backup.txn([], [Delete(KEYS.token("b"))])
+    eventually(lambda: len(tokens) == 0)
+    backup.close()
 
 
 def test_the_text_of_a_token_has_its_id_and_its_secret_and_the_hash_fits_no_other():
