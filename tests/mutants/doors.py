@@ -5,6 +5,11 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _DOORS = "crawler/api/doors.py"
+_PROOFS = "crawler/api/proofs.py"
+_TOKENS = "crawler/coordination/tokens.py"
+_SECRET = "crawler/coordination/node_secret.py"
+_LIMITS = "tests/unit/api/test_doors_limits.py"
+_ACCESS = "tests/unit/node/test_access.py"
 _UNIT = "tests/unit/api/test_doors.py"
 _TABLE = "tests/unit/api/test_doors_table.py"
 _BOUNDED = "tests/unit/api/test_bounded.py"
@@ -34,7 +39,7 @@ MUTANTS = [
     Mutant(
         "the proxy's headers are not looked at over HTTP",
         "crawler/api/http/access.py",
-        "        any(name in environ for name in _PASSED_ON),",
+        "        passed_on.in_environ(environ),",
         "        False,",
         "tests/integration/test_doors.py -k counts_on_all_nodes",
     ),
@@ -47,7 +52,7 @@ MUTANTS = [
     ),
     Mutant(
         "a secret that was right once is right for ever",
-        _DOORS,
+        _PROOFS,
         "if self._known.get(quick) == token.hashed:",
         "if quick in self._known:",
         f"{_UNIT} -k secret_was_replaced",
@@ -55,15 +60,14 @@ MUTANTS = [
     Mutant(
         "the empty secret of a node that has not read it lets everybody in",
         _DOORS,
-        "        if secret and hmac",
-        "        if hmac",
+        "filter(None, (self._node_secret(), self._former_secret()))",
+        "(self._node_secret(), self._former_secret())",
         f"{_UNIT} -k not_known_yet",
     ),
     Mutant(
         "before the tokens are read, the machine's own callers come in",
         _DOORS,
-        "        if not self._tokens.are_known:\n            raise Unavailable("
-        '"this node has not read the tokens of its cluster yet")\n        if len',
+        "        if not self._tokens.are_known:\n            raise Unavailable(NOT_READ)\n        if len",
         "        if len",
         f"{_UNIT} -k before_the_tokens",
     ),
@@ -136,5 +140,159 @@ MUTANTS = [
         "hashed=hash_of(parts.secret, salt),",
         "hashed=parts.secret.encode(),",
         "tests/integration/test_doors.py -k no_secret_of_a_token",
+    ),
+    Mutant(
+        "wrong tokens of others keep nodes out",
+        _DOORS,
+        "        if self._is_node(given):",
+        "        self._failures.check(approach.address)\n        if self._is_node(given):",
+        f"{_LIMITS} -k keep_out_neither",
+    ),
+    Mutant(
+        "wrong tokens of others keep tokens out that were right",
+        _DOORS,
+        "self._proven.has(parts.secret, token)",
+        "False",
+        f"{_LIMITS} -k keep_out_neither",
+    ),
+    Mutant(
+        "many wrong tokens at once make an address wait for hours",
+        _PROOFS,
+        "min(full_s, now_s + 60.0 + MOST_WAIT_S)",
+        "full_s",
+        f"{_LIMITS} -k longer_than_a_minute",
+    ),
+    Mutant(
+        "whoever must wait is not told how long",
+        "crawler/api/failures.py",
+        "isinstance(error, Unavailable | Overloaded)",
+        "isinstance(error, Unavailable)",
+        f"{_LIMITS} -k how_long",
+    ),
+    Mutant(
+        "headers of other proxies are not known over HTTP",
+        "crawler/api/passed_on.py",
+        "name in _NAMES_IN_WSGI or name.startswith(_BEGINNINGS_IN_WSGI)",
+        "name in _NAMES_IN_WSGI",
+        f"{_LIMITS} -k passes_on",
+    ),
+    Mutant(
+        "metadata of other proxies is not known over gRPC",
+        "crawler/api/rpc/access.py",
+        "        passed_on.in_metadata(metadata),",
+        "        False,",
+        f"{_LIMITS} -k passes_on",
+    ),
+    Mutant(
+        "a node on loopback does not tell that its machine may do everything",
+        "crawler/node/access.py",
+        "            log.info(LOCAL if self._is_local else PROTECTED)",
+        "            self._is_local or log.info(PROTECTED)",
+        "tests/integration/test_doors_told.py -k on_loopback",
+    ),
+    Mutant(
+        "a token that cannot be read opens protected mode",
+        _TOKENS,
+        "            return stand_in(id)",
+        "            return None",
+        f"{_ACCESS} -k cannot_be_read",
+    ),
+    Mutant(
+        "beside a token that cannot be read the first is of anybody",
+        "crawler/node/master/token_requests.py",
+        "            if not any(map(_is_lasting_admin, self._tokens.all().values())):",
+        "            if not len(self._tokens):",
+        "tests/unit/coordination/test_tokens.py -k next_is_of_an_admin",
+    ),
+    Mutant(
+        "a key that was withdrawn days ago counts once more",
+        "crawler/api/oidc/keys.py",
+        "if self._known(kid) is None or self._must_wait():",
+        "if self._known(kid) is None:",
+        "tests/unit/api/test_oidc_people.py -k withdrew",
+    ),
+    Mutant(
+        "everybody waits for a provider that was silent just now",
+        "crawler/api/oidc/keys.py",
+        "self._age_s() > FRESH_S and not failed_lately",
+        "self._age_s() > FRESH_S",
+        "tests/unit/api/test_oidc_people.py -k one_caller_waits",
+    ),
+    Mutant(
+        "keys count for ever while the provider is away",
+        "crawler/api/oidc/keys.py",
+        "        if self._age_s() > LONGEST_S:\n            return None\n",
+        "",
+        "tests/unit/api/test_oidc_people.py -k a_day_old",
+    ),
+    Mutant(
+        "all calls wait for the keys of a provider",
+        _DOORS,
+        "        give_back = self._checks.take(address)",
+        "        give_back = str",
+        f"{_LIMITS} -k wait",
+    ),
+    Mutant(
+        "all wrong secrets are hashed at once",
+        _PROOFS,
+        "        give_back = checks.take(address)",
+        "        give_back = str",
+        f"{_LIMITS} -k hashed_at_once",
+    ),
+    Mutant(
+        "a secret that many bring is hashed for each",
+        _PROOFS,
+        "        if other is not None:",
+        "        if False:",
+        f"{_LIMITS} -k hashed_once",
+    ),
+    Mutant(
+        "a revoked token goes on where etcd is lost",
+        _DOORS,
+        "        if silence_s > (",
+        "        if False and (",
+        f"{_ACCESS} -k revoked",
+    ),
+    Mutant(
+        "a broken watch is no silence",
+        "crawler/coordination/mirror.py",
+        "                if self._lost_s is None:\n                    self._lost_s =",
+        "                if False:\n                    self._lost_s =",
+        f"{_ACCESS} -k revoked",
+    ),
+    Mutant(
+        "a store that went back is not followed",
+        "crawler/coordination/mirror.py",
+        "        if listed.revision < self._revision:",
+        "        if False:",
+        "tests/unit/coordination/test_tokens.py -k was_restored",
+    ),
+    Mutant(
+        "the secret of nodes is a wrong token until it has been read",
+        _DOORS,
+        "        if given and not parts_of(given) and not self._node_secret():",
+        "        if False:",
+        f"{_LIMITS} -k no_wrong_token",
+    ),
+    Mutant(
+        "the former secret of nodes counts for ever",
+        _SECRET,
+        "self._former if self._clock.monotonic() < self._until_s else",
+        "self._former if self._until_s else",
+        f"{_ACCESS} -k new_secret",
+    ),
+    Mutant(
+        "the former secret of nodes counts no more at once",
+        "crawler/node/access.py",
+        "            former_secret=self._secret.former,\n",
+        "",
+        f"{_ACCESS} -k new_secret",
+    ),
+    Mutant(
+        "a secret of nodes that is lost stays lost",
+        _SECRET,
+        "            self._missing.set()\n            return",
+        "            return",
+        "tests/unit/coordination/test_node_secret.py -k is_lost",
     ),
 ]
