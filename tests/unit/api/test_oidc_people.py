@@ -5,6 +5,7 @@ import hmac
 import json
 import sys
 
+import gevent
 import pytest
 from gevent.event import Event
 from hypothesis import HealthCheck, given, settings
@@ -247,16 +248,21 @@ def test_a_provider_that_was_away_long_ago_is_waited_for_again(provider, people,
 def test_while_the_provider_is_silent_one_caller_waits_and_known_keys_count(
     provider, people, clock, monkeypatch
 ):
-    monkeypatch.setattr(keys, "PATIENCE_S", 0.05)
     token = provider.token(exp=2**40)
     assert people.caller(token)
-    provider.before = Event().wait
+    asked_by = []
+
+    def silent(issuer):
+        asked_by.append(gevent.getcurrent())
+        raise Unavailable("the OpenID provider is silent")
+
+    monkeypatch.setattr(keys, "discover", silent)
     clock.advance(keys.FRESH_S + 1)
-    assert people.caller(token)
-    monkeypatch.setattr(keys, "PATIENCE_S", 1e6)  # whoever waited now would wait for ever
-    for _ in range(3):
-        clock.advance(keys.PAUSE_S)
+    for times in range(1, 4):
         assert people.caller(token)
+        eventually(lambda times=times: len(asked_by) == times)
+        clock.advance(keys.PAUSE_S)
+    assert [each is gevent.getcurrent() for each in asked_by] == [True, False, False]
 
 
 def test_keys_that_are_a_day_old_count_no_more_though_the_provider_is_away(provider, people, clock):
