@@ -7,10 +7,15 @@ from types import GeneratorType
 import gevent
 import pytest
 
+from crawler.clock import SystemClock
 from crawler.coordination.etcd.client import EtcdClient
 from crawler.coordination.etcd.store import EtcdStore
+from crawler.coordination.keys import Keys
 from crawler.coordination.store import Put
+from crawler.coordination.tokens import Tokens
 from crawler.errors import Unavailable
+from crawler.settings.sections import CoordinationSettings
+from crawler.supervision import Supervisor
 from tests.waiting import eventually
 
 
@@ -139,3 +144,23 @@ def requests_waited_for():
     """How many streams gRPC waits for the next request of."""
     generators = (each for each in gc.get_objects() if isinstance(each, GeneratorType))
     return sum(each.gi_running and each.gi_code.co_name == "_requests" for each in generators)
+
+
+def test_tokens_know_for_how_long_a_frozen_etcd_has_told_nothing(own_etcd):
+    store = EtcdStore([own_etcd.endpoint], 0.3, silence_s=0.3)
+    tokens = Tokens(store, Keys(CoordinationSettings()), SystemClock())
+    supervisor = Supervisor("test")
+    tokens.mirror.start(supervisor)
+    try:
+        eventually(lambda: tokens.are_known)
+        progress = store.counts.progress
+        eventually(lambda: store.counts.progress > progress + 5)
+        assert tokens.silence_s == 0.0
+        own_etcd.pause()
+        eventually(lambda: tokens.silence_s > 2.0)  # through several attempts
+        own_etcd.resume()
+        eventually(lambda: tokens.silence_s == 0.0)
+    finally:
+        own_etcd.resume()
+        supervisor.stop()
+        store.close()
