@@ -4,6 +4,8 @@ import json
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.exceptions import MethodNotAllowed
 
 from crawler.api.doors import Doors
@@ -25,6 +27,13 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 OUTSIDE = "192.168.0.7"
 OPEN = {"node.healthz", "node.readyz"}
 SETTINGS = ApiSettings(rate=0)
+KEYS = st.sampled_from(
+    [
+        *("authorization", "x-forwarded-for", "forwarded", "via", "origin", "host-name"),
+        *("x-crawler-caller", "x-crawler-forwarded"),
+    ]
+)
+PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
 
 
 def doors(tokens):
@@ -219,3 +228,37 @@ def test_health_tells_strangers_nothing_but_whether_the_node_is_ready(tokens, te
             assert told == {"ready": ready}
         told = json.loads(answer(master.app, "/readyz", "GET", texts[Role.VIEWER]).data)
         assert told == {"ready": ready, **more}
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("Authorization", "Host", "Origin", "Referer", "Sec-Fetch-Site", "Content-Type"),
+            *("X-Forwarded-For", "Forwarded", "Via", "Grpc-Timeout", "Accept", "Cookie"),
+        ]
+    ),
+    st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=60),
+    max_size=6,
+)
+
+
+@given(HEADERS, st.sampled_from(METHODS), st.sampled_from(["127.0.0.1", OUTSIDE, "", "::1"]))
+def test_no_headers_open_a_door_or_break_it(apps, headers, method, address):
+    for app in apps:
+        for path in ("/metrics", "/crawls/x", "/crawler/resource/x"):
+            environ = {"REMOTE_ADDR": address}
+            client = app.test_client()
+            status = client.open(
+                path, method=method, headers=headers, environ_base=environ
+            ).status_code
+            assert status in (400, 401, 403, 405, 429), (headers, method)
+
+
+@given(st.lists(st.tuples(KEYS, st.text(PRINTABLE, max_size=60)), max_size=5))
+def test_no_metadata_opens_a_door_or_breaks_it(servers, metadata):
+    with grpc.insecure_channel(servers["master"]) as channel:
+        for method in ("ListResources", "CreateToken", "ReportRuns"):
+            with pytest.raises(grpc.RpcError) as refused:
+                channel.unary_unary(f"/CrawlerMaster/{method}")(b"", metadata=metadata, timeout=10)
+            code = refused.value.code().name
+            assert code in ("UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED"), metadata
