@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from crawler.api.service import Crawls
 from crawler.errors import NotFound
 from crawler.model.access import Caller
 from crawler.model.processes import ProcessLoad
-from crawler.model.statistics import Statistics
+from crawler.model.shards import shard_names
+from crawler.model.statistics import Statistics, together
 
-LabelsOf = Callable[[str], Mapping[str, str] | None]
-"""Returns the labels of a task that this worker has; None of another one."""
+LabelsOf = Callable[[str, str], Mapping[str, str] | None]
+"""Returns the labels of a task with that name and id that this worker has; None of another one."""
 
 
-def no_labels(task: str) -> None:
+def no_labels(task: str, id: str) -> None:
     """Say of every task that it is not here."""
     return None
 
@@ -34,26 +36,33 @@ class BoundedCrawls:
 
     def all(self) -> Sequence[Statistics]:
         """Return the statistics of these crawls."""
-        return [found for found in self._crawls.all() if self._owns(found.task)]
+        return [found for found in self._crawls.all() if self._owns(found)]
 
     def of(self, task: str) -> Statistics:
         """Return the statistics of the crawl of a task. Raises NotFound."""
-        self._check(task)
-        return self._crawls.of(task)
+        return self._own([task])[0]
 
     def of_task(self, task: str) -> Statistics:
         """Return the statistics of all crawls of a task here. Raises NotFound."""
-        self._check(task)
-        return self._crawls.of_task(task)
+        names = [task, *shard_names(task)]
+        own = self._own(names)
+        running = [found for found in own if not found.ended_ns]
+        latest = running or [found for found in own if found.ended_ns >= own[0].began_ns]
+        parts = {found.task: found for found in reversed(latest)}
+        return replace(together([parts[name] for name in names if name in parts]), task=task)
 
     def processes(self) -> Sequence[ProcessLoad]:
         """Return what each crawl process does. No task is named there."""
         return self._crawls.processes()
 
-    def _check(self, task: str) -> None:
-        if not self._owns(task):
+    def _own(self, names: Sequence[str]) -> Sequence[Statistics]:
+        """Return the crawls with these names that the caller may see, the latest first. It judges
+        each by its own task: a crawl that has ended may be of an earlier task of the same name."""
+        found = [each for each in self.all() if each.task in names]
+        if not found:
             raise NotFound("no such crawl")
+        return found
 
-    def _owns(self, task: str) -> bool:
-        labels = self._labels_of(task)
+    def _owns(self, found: Statistics) -> bool:
+        labels = self._labels_of(found.task, found.task_id)
         return labels is not None and self._caller.owns(labels)

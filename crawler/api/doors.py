@@ -302,6 +302,11 @@ def _check(caller: Caller, need: Need) -> None:
             f"{caller.name} has the role {caller.role.value}, which may not do this; allowed: "
             + ", ".join(role.value for role in Role if role.may(need))
         )
+    if caller.labels and need is Need.DEBUG:
+        raise Forbidden(
+            f"{caller.name} is bounded to tasks with labels, and /debug shows names of tasks and "
+            "hosts of everybody. Use a token without labels"
+        )
 
 
 def _is_local(approach: Approach) -> bool:

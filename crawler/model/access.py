@@ -18,6 +18,8 @@ class Need(Enum):
     """Add, change, delete tasks, and begin them anew."""
     CLUSTER = "cluster"
     """Nodes, the scheduler, tokens."""
+    DEBUG = "debug"
+    """Look into a node: what its greenlets do names tasks and hosts of everybody."""
     NODES = "nodes"
     """What masters and workers tell each other: reports, and calls that are passed on."""
     METRICS = "metrics"
@@ -41,7 +43,7 @@ class Role(Enum):
 _MAY: Mapping[Role, frozenset[Need]] = {
     Role.VIEWER: frozenset({Need.READ, Need.METRICS}),
     Role.OPERATOR: frozenset({Need.READ, Need.METRICS, Need.TASKS}),
-    Role.ADMIN: frozenset({Need.READ, Need.METRICS, Need.TASKS, Need.CLUSTER}),
+    Role.ADMIN: frozenset({Need.READ, Need.METRICS, Need.TASKS, Need.CLUSTER, Need.DEBUG}),
     Role.NODE: frozenset(Need),
     Role.METRICS: frozenset({Need.METRICS}),
 }
@@ -121,4 +123,9 @@ class Caller:
 
     def owns(self, labels: Mapping[str, str]) -> bool:
         """Return whether a task with these labels is within the caller's bounds."""
-        return all(labels.get(key) == value for key, value in self.labels.items())
+        return has_labels(labels, self.labels)
+
+
+def has_labels(labels: Mapping[str, str], bounds: Mapping[str, str]) -> bool:
+    """Return whether a task with these labels is within bounds."""
+    return all(labels.get(key) == value for key, value in bounds.items())

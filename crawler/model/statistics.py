@@ -95,6 +95,9 @@ class Statistics:
     """The number of the crawl process of its worker; 0 if the worker crawls by itself."""
     pid: int = 0
     """The number of that process for the system."""
+    task_id: str = ""
+    """The id of the task. A later task of the same name has another one. Empty outside of a
+    cluster."""
     shards: Mapping[int, Statistics] = field(default_factory=dict)
     """For the head of a task on several workers: what each other shard has counted, by its number,
     also one that was removed. About a second old while it runs."""

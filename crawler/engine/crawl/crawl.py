@@ -60,6 +60,8 @@ class Crawl:
     ) -> None:
         """`kept` is a store from which the crawl goes on, and that keeps what it does."""
         self.name = name
+        self.task_id = ""
+        """The id of its task in a cluster."""
         self.spider = spider
         self.ended = Event()
         """Set at the end of `run`."""
@@ -138,7 +140,10 @@ class Crawl:
         found = replace(found, elsewhere=max(0, others.elsewhere), shards=dict(others.shards))
         told: Mapping[str, Any] = {name: hidden(getattr(found, name)) for name in _TEXTS}
         return replace(
-            found, hosts={hide(host): load for host, load in found.hosts.items()}, **told
+            found,
+            task_id=self.task_id,
+            hosts={hide(host): load for host, load in found.hosts.items()},
+            **told,
         )
 
     @property

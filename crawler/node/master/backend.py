@@ -90,17 +90,20 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Update(spec, restart, objection, faults, self._alone, waits=wait_for_spider)
+        waits, bounds = wait_for_spider, _bounds(call)
+        command = Update(spec, restart, objection, faults, self._alone, waits, bounds)
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def again(self, name: str, call: Call) -> Resource:
         """Begin a resource anew. Return it with the counts that are dropped."""
         dropped = self.get(name, call).counts
-        return self._stored(name, self._writer.submit(Again(name), call)).replace(counts=dropped)
+        return self._stored(name, self._writer.submit(Again(name, _bounds(call)), call)).replace(
+            counts=dropped
+        )
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
-        self._writer.submit(Remove(name), call)
+        self._writer.submit(Remove(name, _bounds(call)), call)
 
     def get(self, name: str, call: Call) -> Resource:
         """Return one resource with its latest counts. Raises NotFound."""
@@ -222,7 +225,7 @@ class LeaderBackend:
         clock = self._ctx.clock
         until_s = clock.monotonic() + call.timeout_s
         faults = parameter_faults(spec)
-        return faults, Call(max(0.0, until_s - clock.monotonic()), call.forwarded)
+        return faults, replace(call, timeout_s=max(0.0, until_s - clock.monotonic()))
 
     def _lacks_spider(self, spec: Spec) -> str:
         """Return why nobody can run a task, if no live worker offers its spider.
@@ -280,3 +283,8 @@ class LeaderBackend:
         if resource is None:
             raise NotFound("no such task: somebody deleted it at the same moment")
         return self.live.of_task(resource)
+
+
+def _bounds(call: Call) -> Mapping[str, str]:
+    """Return the labels that a task must have for the caller."""
+    return call.caller.labels if call.caller else {}

@@ -8,8 +8,8 @@ draft and returns the names on which the result depends; or it raises a subclass
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawler.clock import give_turn
@@ -112,6 +112,9 @@ class Update:
     waits: bool = False
     """Whether another run waits until a worker offers the spider. A task that waits already, for
     the same spider, goes on to wait."""
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The labels that the task must have, or it does not exist for the caller. They are checked
+    here too: another task may have the name by the time of the commit."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -120,7 +123,7 @@ class Update:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, InvalidArgument, AlreadyExists, WouldRestart."""
-        present = present_task(draft, self.spec.name)
+        present = present_task(draft, self.spec.name, self.bounds)
         if present.spec.workers < self.spec.workers:
             heed(self.alone)
             check_names(draft, self.spec)
@@ -174,6 +177,8 @@ class Again:
     """Begin a task anew, whatever its state."""
 
     name: str
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """As those of `Update`."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -182,7 +187,7 @@ class Again:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        draft.put(anew(present_task(draft, self.name)))
+        draft.put(anew(present_task(draft, self.name, self.bounds)))
         return [self.name]
 
 
@@ -191,6 +196,8 @@ class Remove:
     """Delete a resource."""
 
     name: str
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """As those of `Update`."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -199,7 +206,7 @@ class Remove:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        present_task(draft, self.name)
+        present_task(draft, self.name, self.bounds)
         draft.delete(self.name)
         return [self.name]
 

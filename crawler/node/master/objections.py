@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
+from crawler.model.access import has_labels
 from crawler.model.records import Resource, Spec
 from crawler.model.shards import is_like_shard, shard_names
 from crawler.node.master.draft import Draft
@@ -14,11 +17,12 @@ def heed(objection: str) -> None:
         raise InvalidArgument(objection)
 
 
-def present_task(draft: Draft, name: str) -> Resource:
-    """Return the resource of a task. Raises NotFound, and InvalidArgument for a shard: what becomes
-    of it follows from its task."""
+def present_task(draft: Draft, name: str, bounds: Mapping[str, str]) -> Resource:
+    """Return the resource of a task. `bounds` are the labels that it must have: other tasks do not
+    exist for the caller. Raises NotFound, and InvalidArgument for a shard: what becomes of it
+    follows from its task."""
     resource = draft.get(name)
-    if resource is None:
+    if resource is None or not has_labels(resource.spec.labels, bounds):
         raise NotFound("no such task")
     task = resource.spec.shard_of
     if task:

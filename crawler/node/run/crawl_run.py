@@ -86,6 +86,7 @@ class CrawlRun(Run):
         with self.failing():
             spec = self._spec
             self._crawl = engine.crawl(self.filled(spec), sink, kept)
+            self._crawl.task_id = self.key.id
             if self._spec is not spec:  # it changed while the spider was made
                 self._take_over(self._spec)
             if self._stopped:

@@ -44,10 +44,11 @@ class Assignments:
         """Yield those that should run."""
         return (each for each in self._owned.values.values() if not each.state.finished)
 
-    def labels_of(self, name: str) -> Mapping[str, str] | None:
-        """Return the labels of a task, or of a shard, that is here; None of another one."""
+    def labels_of(self, name: str, id: str) -> Mapping[str, str] | None:
+        """Return the labels of a task, or of a shard, that is here; None of another one, as of an
+        earlier task of the same name."""
         found = self._owned.values.get(self._keys.resource(name))
-        return None if found is None else found.spec.labels
+        return None if found is None or found.id != id else found.spec.labels
 
     def fate(self, run: Run) -> Fate:
         """Return what becomes of a run that stops. It must not have outlived its lease: nothing

@@ -196,9 +196,9 @@ class Worker:
         self._observer.measure(metrics)
         measure_worker(metrics, self._crew, self._runs, self._states, self._epochs)
 
-    def labels_of(self, name: str) -> Mapping[str, str] | None:
+    def labels_of(self, name: str, id: str) -> Mapping[str, str] | None:
         """Return the labels of a task, or of a shard, that is here; None of another one."""
-        return None if self._assignments is None else self._assignments.labels_of(name)
+        return None if self._assignments is None else self._assignments.labels_of(name, id)
 
     def _desired(self) -> dict[str, Resource]:
         assignments = self._assignments

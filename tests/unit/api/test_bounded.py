@@ -12,7 +12,7 @@ from crawler.model.access import Caller, Role
 from crawler.model.records import Query, Spec
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Known, Master, client_of, running
-from tests.unit.api.test_worker_statistics import FakeCrawls
+from tests.unit.api.test_worker_statistics import FOUND, FakeCrawls
 
 
 class SeveralCrawls(FakeCrawls):
@@ -119,6 +119,23 @@ def test_even_an_admin_changes_nothing_that_concerns_others(backend, tokens, met
     assert (backend.policy, backend.known) == (before, known)
 
 
+@pytest.mark.parametrize("look", ["stacks", "profile?seconds=0.1", "memory"])
+def test_nobody_with_bounds_looks_into_a_node(backend, tokens, look):
+    """Greenlets have the names of the tasks and hosts of everybody."""
+    web = Master(backend, SETTINGS, tokens=tokens).web
+
+    def ask(**more):
+        headers = {"Authorization": f"Bearer {tokens.make(Role.ADMIN, **more)}"}
+        return web.get(f"/debug/{look}", headers=headers)
+
+    refused = ask(labels=A)
+    assert refused.status_code == 403
+    assert (
+        "/debug shows names of tasks and hosts of everybody" in json.loads(refused.data)["message"]
+    )
+    assert ask().status_code == 200
+
+
 def test_the_bounds_hold_when_a_follower_passes_a_call_on(backend, tokens):
     text = tokens.make(Role.OPERATOR, labels=A)
     leader, follower = (
@@ -142,7 +159,11 @@ def test_of_a_workers_crawls_it_sees_its_own_alone():
     names = [found.task for found in crawls.all()]
     labels = {names[0]: A, **dict.fromkeys(names[1:], B)}
     caller = Caller("token", Role.VIEWER, A)
-    seen = crawls_for(caller, crawls, labels.get)
+
+    def labels_of(name, id):
+        return labels.get(name)
+
+    seen = crawls_for(caller, crawls, labels_of)
     assert isinstance(seen, BoundedCrawls)
     assert [found.task for found in seen.all()] == names[:1]
     assert seen.of_task(names[0]).task == names[0]
@@ -151,7 +172,37 @@ def test_of_a_workers_crawls_it_sees_its_own_alone():
             with pytest.raises(NotFound, match="no such crawl"):
                 ask(other)
     for everybody in (None, Caller("token", Role.VIEWER)):
-        assert crawls_for(everybody, crawls, labels.get) is crawls
+        assert crawls_for(everybody, crawls, labels_of) is crawls
+
+
+def test_a_crawl_of_an_earlier_task_of_the_same_name_stays_hidden():
+    """Another tenant had the name, deleted the task, and its crawl has ended."""
+    crawls = SeveralCrawls()
+    theirs = replace(FOUND, task="x", task_id="1", pages=4711, began_ns=1, ended_ns=5)
+    part = replace(theirs, task="x~1", ended_ns=8)
+    own = replace(theirs, task_id="2", pages=3, began_ns=6, ended_ns=9)
+    crawls.all = lambda: [own, part, theirs]
+    caller = Caller("token", Role.VIEWER, A)
+    seen = crawls_for(caller, crawls, lambda name, id: A if (name, id) == ("x", "2") else None)
+    assert seen.all() == [own]
+    assert seen.of("x") == seen.of_task("x") == own
+    crawls.all = lambda: [part, theirs]  # its own crawl has not begun
+    assert seen.all() == []
+    for ask in (seen.of, seen.of_task):
+        with pytest.raises(NotFound, match="no such crawl"):
+            ask("x")
+
+
+def test_of_the_crawls_of_its_task_the_latest_are_told_together():
+    crawls = SeveralCrawls()
+    old = replace(FOUND, task="x", pages=1, began_ns=1, ended_ns=2)
+    head, part = replace(old, pages=10, began_ns=3, ended_ns=6), replace(old, task="x~1", pages=5)
+    part = replace(part, began_ns=4, ended_ns=5)
+    crawls.all = lambda: [head, part, old]
+    seen = crawls_for(Caller("token", Role.VIEWER, A), crawls, lambda name, id: A)
+    assert (seen.of_task("x").task, seen.of_task("x").pages) == ("x", 15)
+    crawls.all = lambda: [replace(old, pages=7, ended_ns=0), head, part, old]
+    assert seen.of_task("x").pages == 7
 
 
 def test_a_call_of_this_process_itself_has_no_bounds(backend):

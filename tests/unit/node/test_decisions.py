@@ -160,6 +160,19 @@ def test_what_is_not_there_cannot_be_changed(request_):
         request_.apply(draft_of(stored()))
 
 
+@pytest.mark.parametrize("bounds", [{"team": "a"}, {"team": "b", "zone": "x"}])
+def test_whoever_is_bounded_cannot_change_a_task_that_is_anothers_by_now(bounds):
+    theirs = Spec("a", labels={"team": "b"})
+    draft = draft_of(stored(spec=theirs))
+    update = Update(Spec("a", labels=bounds), bounds=bounds)
+    for command in (update, Again("a", bounds), Remove("a", bounds)):
+        with pytest.raises(NotFound, match="no such task"):
+            command.apply(draft)
+    assert draft.changes() == []
+    Again("a", {"team": "b"}).apply(draft)
+    assert only_change(draft).after.spec == theirs
+
+
 def test_added_and_removed_in_one_draft_leaves_nothing_to_write():
     draft = draft_of()
     Add(Spec("a")).apply(draft)

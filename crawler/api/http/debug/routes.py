@@ -1,4 +1,4 @@
-"""The paths under /debug, for admins alone."""
+"""The paths under /debug, for admins without labels alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def blueprint(ask: Ask) -> Blueprint:
 
     @made.get("/stacks")
     def stacks() -> Response:
-        """Return where all greenlets and native threads of the node stand, without any values."""
+        """Return where all greenlets and native threads of the node stand. The names of greenlets
+        have tasks and hosts in them; no values of variables are shown."""
         found = str(ask(Question(STACKS, process=_process())))
         return Response(found.encode(errors="replace"), content_type="text/plain; charset=utf-8")
 
