@@ -1,4 +1,7 @@
-"""Bounds how many refusals are written, so that a flood of them fills no disk and slows no node."""
+"""Bounds how many refusals and failed calls are written.
+
+A flood of them then fills no disk and slows no node.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Mapping
 
 from crawler.clock import Clock
 
+MOST_LINES = 20
+"""How many failed calls of a kind are logged a second. /metrics counts all of them."""
 MOST_OF_ADDRESS = 10
 """How many refusals of an address are written in a minute. Further ones are counted."""
 MOST_OF_ALL = 100
@@ -15,6 +20,23 @@ MOST_ADDRESSES = 100
 """For how many addresses refusals are counted in a minute. All others share a count."""
 OTHERS = "others"
 """What stands for the address of those."""
+
+
+class Sparing:
+    """Allows so many log lines a second, and no more."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -math.inf
+        self._left = 0
+
+    def allows(self) -> bool:
+        """Whether another line may be written now."""
+        now_s = math.floor(self._clock.monotonic())
+        if now_s != self._second:
+            self._second, self._left = now_s, MOST_LINES
+        self._left -= 1
+        return self._left >= 0
 
 
 class SparseRefusals:

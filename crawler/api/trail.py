@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
+from crawler.api.cleaning import clean
 from crawler.api.doors import Approach
 from crawler.api.sparse import SparseRefusals
 from crawler.audit_log import AuditLog, OrdinaryLog
@@ -24,18 +25,12 @@ from crawler.model.audit import (
     UNKNOWN,
     AuditRecord,
 )
-from crawler.redaction import hide
 from crawler.supervision import OnEnd, Supervisor
 
 MOST_REFUSED = 200
 """How many refusals are kept in memory. They are apart, so that a flood of them hides nothing."""
-MOST_TEXT = 200
-"""How many characters of a text that a caller gave are kept."""
 TURN_S = 60.0
 """How often the counts of refusals are written, in seconds."""
-
-_TOKEN = re.compile(r"(crawler_[0-9a-f]{12}_)[0-9A-Za-z_-]*|(eyJ)[\w-]+\.[\w-]*\.[\w-]*")
-"""The text of a token or of a login. Somebody may give it where an id is expected."""
 
 
 class Trail:
@@ -85,15 +80,15 @@ class Trail:
         master passed it on, that one writes it."""
         record = AuditRecord(
             self.clock.time_ns(),
-            _clean(caller.name),
+            clean(caller.name),
             caller.role.value,
             caller.address,
             caller.transport,
             action,
-            _clean(object),
+            clean(object),
             outcome_of(error),
             id,
-            _clean(detail),
+            clean(detail),
             reason_of(error),
         )
         self._records.append(record)
@@ -110,12 +105,12 @@ class Trail:
         self._note_refusal(
             AuditRecord(
                 self.clock.time_ns(),
-                _clean(caller.name) if caller else "",
+                clean(caller.name) if caller else "",
                 caller.role.value if caller else "",
                 approach.address,
                 approach.transport,
                 approach.action or need.value,
-                _clean(approach.object),
+                clean(approach.object),
                 outcome_of(error),
                 reason=reason_of(error),
             )
@@ -159,14 +154,4 @@ def reason_of(error: BaseException | None) -> str:
     if isinstance(error, InvalidArgument):  # its message shows the value
         found = re.match(r"[a-z_]+", str(error))
         return found[0] if found else ""
-    return _clean(str(error).split("; ")[0])
-
-
-def _clean(text: str) -> str:
-    """Return a text of a caller: on one line, not long, and without a token or a login."""
-    text = hide(text)
-    if not text.isprintable():
-        text = text.encode("unicode_escape").decode("ascii")
-    if "crawler_" in text or "eyJ" in text:
-        text = _TOKEN.sub(r"\1\2…", text)
-    return text[:MOST_TEXT]
+    return clean(str(error).split("; ")[0])

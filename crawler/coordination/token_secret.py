@@ -50,6 +50,12 @@ def parts_of(text: str) -> Parts | None:
     return Parts(*found.groups()) if found else None
 
 
+def id_of(text: str) -> str:
+    """Return the id of a token. Somebody may give the whole token instead."""
+    parts = parts_of(text)
+    return text if parts is None else parts.id
+
+
 def hash_of(secret: str, salt: bytes) -> bytes:
     """Return the hash of a secret. It waits for a native thread, and the hub goes on."""
     found: bytes = gevent.get_hub().threadpool.apply(_scrypt, (secret.encode(), salt))

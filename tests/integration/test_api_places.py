@@ -11,7 +11,8 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from crawler.api.backend import Call
 from crawler.api.places import Places
-from crawler.api.rpc import admission, interceptors
+from crawler.api.rpc import admission
+from crawler.api.sparse import MOST_LINES
 from crawler.errors import Overloaded
 from crawler.model.records import Report, State
 from crawler.settings.sections import ApiSettings
@@ -76,7 +77,7 @@ def test_what_is_no_message_is_refused_in_a_line_or_less(leader, caplog, method,
         codes = {code_of(call, b"\xff\xff\xffgarbage") for _ in range(60)}
     assert codes == {"INVALID_ARGUMENT"}
     assert not [record for record in caplog.records if record.exc_info]
-    assert len(caplog.records) <= 3 * interceptors.MOST_LINES
+    assert len(caplog.records) <= 3 * MOST_LINES
 
 
 def test_streams_of_garbage_are_refused_as_well(leader, caplog):

@@ -39,7 +39,7 @@ LAYERS = {
     "api": [
         {"passed_on", "places"},
         {"proofs"},
-        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse"},
+        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},

@@ -40,6 +40,7 @@ ALL = Statistics(
     slow_callbacks=22,
     process=25,
     pid=26,
+    task_id="29",
     shards={1: Statistics("fiction~1", "books", pages=27, statuses={200: 28})},
 )
 
@@ -162,5 +163,5 @@ def test_what_crawls_know_is_told_with_their_number():
 def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
     others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
     others |= {"pages_per_s", "resting", "latency_s", "hosts", "memory", "elsewhere"}
-    others |= {"process", "pid", "shards"}
+    others |= {"process", "pid", "shards", "task_id"}
     assert others | set(SUMMED) == {each.name for each in fields(ALL)}

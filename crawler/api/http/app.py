@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import get_path_info
 
 from crawler.api.bounded_crawls import LabelsOf, no_labels
+from crawler.api.cleaning import clean
 from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
@@ -30,6 +31,7 @@ from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
+from crawler.api.sparse import Sparing
 from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
@@ -107,6 +109,7 @@ class _App(Flask):
         self._clock = clock
         self._shortcut = way
         self._under_way = 0
+        self._refused, self._failed = Sparing(clock), Sparing(clock)
         metrics.queue("http requests", MAX_CONNECTIONS, lambda: self._under_way)
         seconds = metrics.histogram(
             "crawler_http_seconds",
@@ -160,15 +163,18 @@ class _App(Flask):
         method = environ["REQUEST_METHOD"]
         self._seconds(route, method if route else "", status).observe(took_s)
         # Successful requests are only counted. A refused flood must not become a flood of log
-        # lines.
+        # lines. What strangers make fail hides nothing that the node makes fail.
         quiet = status < 400 or status == 429 or route in ("/healthz", "/readyz")
+        if not quiet:
+            failures = self._refused if status < 500 else self._failed
+            quiet = not failures.allows()
         if quiet and not log.tells_developers:
             return
         note = log.debug if quiet else log.info
         note(
             "http",
             method=method,
-            path=get_path_info(environ),
+            path=clean(get_path_info(environ)),
             status=status,
             seconds=round(took_s, 6),
             peer=environ.get("REMOTE_ADDR"),
@@ -192,7 +198,7 @@ def _refused(error: HTTPException) -> Response:
 
 
 def _failed(error: Exception) -> Response:
-    failure = explain(error, f"{request.method} {request.path}")
+    failure = explain(error, clean(f"{request.method} {request.path}"))
     response = answer(bodies.failure(failure), failure.http_status)
     if failure.retry_after_s is not None:
         response.headers["Retry-After"] = str(math.ceil(failure.retry_after_s))

@@ -20,6 +20,7 @@ from crawler.api.health import Health
 from crawler.api.http import bodies
 from crawler.api.http.access import CALLER, approach
 from crawler.api.service import Service
+from crawler.coordination.token_secret import id_of
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.model.access import Need
@@ -202,9 +203,9 @@ def tokens() -> Response:
 
 @api.delete("/token/<name>")
 def revoke_token(name: str) -> Response:
-    """End a token, given by its id."""
-    call = _call()
-    return answer(bodies.token(_service().backend(call).revoke_token(name, call)))
+    """End a token, given by its id, or by its whole text."""
+    call, id = _call(), id_of(name)
+    return answer(bodies.token(_service().backend(call).revoke_token(id, call)))
 
 
 @api.put("/secret/<name>")

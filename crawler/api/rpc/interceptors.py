@@ -5,7 +5,6 @@ They also handle streams: those of the health service and of reflection.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from grpc_interceptor import ServerInterceptor
 from crawler.api.failures import explain
 from crawler.api.rpc.metadata import ANSWERED, RETRY_AFTER
 from crawler.api.rpc.places import REPORTS
+from crawler.api.sparse import Sparing
 from crawler.clock import Clock
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -24,27 +24,7 @@ log = get_logger(__name__)
 _QUIET = ("/grpc.", REPORTS)
 """Calls that arrive all the time. They are logged only for developers, unless they fail."""
 
-MOST_LINES = 20
-"""How many failed calls are logged a second. /metrics counts all of them."""
-
 Method = Callable[[Any, grpc.ServicerContext], Any]
-
-
-class Sparing:
-    """Allows so many log lines a second, and no more."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._second = -math.inf
-        self._left = 0
-
-    def allows(self) -> bool:
-        """Whether another line may be written now."""
-        now_s = math.floor(self._clock.monotonic())
-        if now_s != self._second:
-            self._second, self._left = now_s, MOST_LINES
-        self._left -= 1
-        return self._left >= 0
 
 
 class ErrorInterceptor(ServerInterceptor):

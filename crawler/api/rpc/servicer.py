@@ -10,6 +10,7 @@ from crawler.api.rpc import audit_codec, codec, policy_codec, secret_codec, toke
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
+from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import (
@@ -146,9 +147,9 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         return pb.ListTokensResponse(tokens=map(token_codec.token_message, found))
 
     def RevokeToken(self, request: pb.Token, context: grpc.ServicerContext) -> pb.Token:
-        """End a token, given by its id."""
-        call = self._call(context)
-        found = self._service.backend(call).revoke_token(request.id, call)
+        """End a token, given by its id, or by its whole text."""
+        call, id = self._call(context), id_of(request.id)
+        found = self._service.backend(call).revoke_token(id, call)
         return token_codec.token_message(found)
 
     def GetSignIn(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SignIn:

@@ -295,6 +295,7 @@ class Master:
         people=None,
         certificates=None,
         trail=None,
+        clock=None,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
@@ -313,6 +314,7 @@ class Master:
             self.settings,
             limiter=self.limiter,
             doors=self.doors,
+            clock=clock,
         )
         self.servicer = Servicer(self.service, self.settings)
         self.server = RpcServer(

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from crawler.api.cleaning import MOST_TEXT
 from crawler.api.health import Health
 from crawler.api.http import server
 from crawler.api.http.app import build_app
 from crawler.api.http.routes import parse_timeout
+from crawler.api.sparse import MOST_LINES
+from crawler.clock import ManualClock
+from crawler.coordination.token_secret import parts_of
 from crawler.errors import (
     AlreadyExists,
     Conflict,
@@ -24,7 +28,7 @@ from crawler.errors import (
 from crawler.metrics import Metrics
 from crawler.model.records import Counts, Leader, State
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import FakeBackend, Master, body_of
+from tests.unit.api.fakes import FakeBackend, Known, Master, body_of
 from tests.unit.api.test_metrics import of_queue
 
 RESOURCE = "/crawler/resource"
@@ -407,3 +411,55 @@ def test_a_null_in_the_place_of_the_name_of_an_updated_task_counts_as_absent(web
     web.post("/crawler/resource", json={"name": "x"})
     updated = web.put("/crawler/resource/x", json={"name": None, "priority": 3})
     assert body_of(updated)["priority"] == 3
+
+
+def lines_of(caplog):
+    return [record for record in caplog.records if record.getMessage() == "http"]
+
+
+def test_a_flood_of_refused_requests_is_no_flood_of_lines(caplog):
+    """Nor does it hide a request that fails in this node."""
+    caplog.set_level(logging.INFO)
+    clock = ManualClock()
+    backend = FakeBackend()
+    web = Master(backend, ApiSettings(rate=0), clock=clock).web
+    for number in range(3 * MOST_LINES):
+        assert web.get(f"/nothing/{'x' * 6000}/{number}").status_code == 404
+        assert web.post("/openapi.json").status_code == 405
+    assert len(lines_of(caplog)) == MOST_LINES
+    assert max(len(record.fields["path"]) for record in lines_of(caplog)) == MOST_TEXT
+    backend.before = lambda: 1 / 0
+    assert web.get(f"{RESOURCE}/x").status_code == 500
+    assert len(lines_of(caplog)) == MOST_LINES + 1
+    clock.advance(1.0)
+    web.get("/nothing")
+    assert len(lines_of(caplog)) == MOST_LINES + 2
+
+
+def test_no_token_in_a_path_comes_into_the_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    tokens = Known()
+    text = tokens.make()
+    id, secret = parts_of(text)
+    login = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+    backend = FakeBackend()
+    web = Master(backend, tokens=tokens).web
+    admin = {"Authorization": f"Bearer {text}"}
+    for headers in ({}, admin):
+        for path in (f"token/{text}", f"token/{text}x", f"nothing/{text}", f"token/{login}"):
+            web.delete(f"/crawler/{path}", headers=headers)
+    backend.before = lambda: 1 / 0
+    assert web.get(f"{RESOURCE}/{text}", headers=admin).status_code == 500
+    told = "\n".join(str(record.__dict__) for record in caplog.records)
+    assert f"crawler_{id}_" in told
+    assert secret not in told
+    assert login not in told
+    assert "eyJzdWI" not in told
+
+
+def test_a_whole_token_stands_for_its_id():
+    backend = FakeBackend()
+    text = backend.known.make()
+    id, _ = parts_of(text)
+    web = Master(backend).web
+    assert body_of(web.delete(f"/crawler/token/{text}"))["id"] == id

@@ -280,6 +280,8 @@ def test_refusals_at_the_doors_are_recorded(pair):
 def test_the_text_of_a_token_in_place_of_an_id_is_hidden(pair):
     text = new_parts().text
     assert pair.asked.web.delete(f"/crawler/token/{text}").status_code == 200
+    assert pair.log.records.pop().object == text.split("_")[1]
+    assert pair.asked.web.delete(f"/crawler/token/{text}x").status_code == 200
     assert pair.log.records[0].object == f"{text[:21]}…"
     login = f"eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}"
     assert pair.asked.web.delete(f"/crawler/token/{login}").status_code == 200

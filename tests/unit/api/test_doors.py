@@ -81,7 +81,7 @@ def test_what_roles_may():
     assert may == {
         Role.VIEWER: {"nothing", "read", "metrics"},
         Role.OPERATOR: {"nothing", "read", "metrics", "tasks"},
-        Role.ADMIN: {"nothing", "read", "metrics", "tasks", "cluster"},
+        Role.ADMIN: {"nothing", "read", "metrics", "tasks", "cluster", "debug"},
         Role.NODE: {need.value for need in Need},
         Role.METRICS: {"nothing", "metrics"},
     }
