@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 from crawler.cli import token_file
@@ -14,12 +13,11 @@ EARLY_S = 10.0
 """A token is renewed so long before its end, so that it outlasts the call."""
 
 
-def token_for(addresses: Sequence[str]) -> str:
-    """Return what lets a command in at these masters; empty if nothing is kept. Raises
-    CrawlerError."""
-    kept = token_file.kept_for(addresses)
+def token_for(master: str) -> str:
+    """Return what lets a command in at a master; empty if nothing is kept. Raises CrawlerError."""
+    kept = token_file.kept_for([master])
     if isinstance(kept, Login) and _has_ended(kept):
-        return _renewed(addresses)
+        return _renewed(master)
     return kept.token if isinstance(kept, Login) else kept
 
 
@@ -27,12 +25,13 @@ def _has_ended(login: Login) -> bool:
     return time.time() > login.expires_s - EARLY_S
 
 
-def _renewed(addresses: Sequence[str]) -> str:
+def _renewed(master: str) -> str:
     with token_file.alone():
-        login = token_file.kept_for(addresses)
+        login = token_file.kept_for([master])
         if isinstance(login, Login) and _has_ended(login):  # no other command was faster
-            login = _refreshed(login)
-            token_file.keep(addresses, login)
+            fresh = _refreshed(login)
+            token_file.replace(login, fresh)
+            login = fresh
         return login.token if isinstance(login, Login) else login
 
 

@@ -14,7 +14,7 @@ from crawler.api.oidc.loopback import Loopback
 from crawler.api.oidc.provider import Provider, discover
 from crawler.cli import token_file
 from crawler.cli.base import commands
-from crawler.cli.master import ADDRESS, CALL, addresses_of, connected
+from crawler.cli.master import ADDRESS, CALL, STRANGER, addresses_of, connected
 from crawler.cli.token_file import Login
 from crawler.errors import CrawlerError, Retryable, shown
 from crawler.model.access import SignIn
@@ -26,7 +26,8 @@ SCOPES = ("openid", "email", "profile")
 
 
 @commands.command()
-@ADDRESS
+@STRANGER
+@click.option("--yes", is_flag=True, help="Sign in at a provider that is new for the master.")
 @click.option("--device", is_flag=True, help="Show a code to type in a browser elsewhere.")
 @click.option("--no-browser", is_flag=True, help="Only print the URL.")
 @click.option(
@@ -53,12 +54,21 @@ SCOPES = ("openid", "email", "profile")
     help="For a provider that wants one even of programs on people's machines.",
 )
 def login(
-    master: str, device: bool, no_browser: bool, issuer: str | None, client: str | None, secret: str
+    master: str,
+    yes: bool,
+    device: bool,
+    no_browser: bool,
+    issuer: str | None,
+    client: str | None,
+    secret: str,
 ) -> None:
     """Sign in at the OpenID provider of the cluster. Later commands then need no --token."""
     where = _where(master, issuer, client)
     if not ISSUER.fits(where.issuer):
         raise CrawlerError(f"--issuer: {shown(where.issuer)} given; {ISSUER.words} is allowed")
+    click.echo(f"crawler: {master} signs in at {where.issuer} as client {where.client}", err=True)
+    if not issuer:
+        _check_told(master, where, yes)
     provider, own = discover(where.issuer), sign_in.Client(where.client, secret)
     if device:
         found = _by_code(provider, own, where.scopes)
@@ -100,6 +110,40 @@ def _where(master: str, issuer: str | None, client: str | None) -> SignIn:
             "admin makes one with crawler token create"
         )
     return found
+
+
+def _check_told(master: str, where: SignIn, is_agreed: bool) -> None:
+    """Ask before somebody signs in where a master says, unless that was done before. A hostile
+    master may name the client of another cluster: it would be shown the login for that. Raises
+    CrawlerError."""
+    addresses = addresses_of(master)
+    kept = {at: each for at, each in token_file.all_kept().items() if isinstance(each, Login)}
+    same = {at for at, each in kept.items() if (each.issuer, each.client) == _names(where)}
+    own = {token_file.usual(each) for each in addresses}
+    if own <= same:
+        return
+    if others := sorted(same - own):
+        _agree(
+            f"the client {where.client} is also that of {', '.join(others)}: {master} could use "
+            "your login there. Is it the same cluster?",
+            f"give --issuer {where.issuer} --client {where.client}, if it is the same cluster",
+        )
+    elif not is_agreed:
+        _agree(f"nobody has signed in there for {master} from here. Go on?", "give --yes, if so")
+
+
+def _names(where: SignIn) -> tuple[str, str]:
+    return where.issuer, where.client
+
+
+def _agree(question: str, otherwise: str) -> None:
+    """Ask the person, and go on after a yes. Raises CrawlerError."""
+    try:
+        is_agreed = click.confirm(f"crawler: {question}", err=True)
+    except click.Abort:  # nobody is there to answer
+        is_agreed = False
+    if not is_agreed:
+        raise CrawlerError(f"nobody was signed in: this was not confirmed; {otherwise}")
 
 
 def _by_browser(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 import gevent
@@ -48,7 +48,9 @@ TOKEN = "crawler.token"
 """The name under which a command keeps the token that it was given."""
 
 MASTERS = "crawler.masters"
-"""The name under which a command keeps the masters whose kept token it uses."""
+"""The name under which a command keeps the masters to each of which it shows its kept token."""
+ASKED = "crawler.asked"
+"""The name under which a command keeps the master that answered last."""
 TLS = "crawler.tls"
 """The name under which a command keeps the files that it was given for TLS."""
 
@@ -119,18 +121,29 @@ def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
+def STRANGER(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options with which a command reaches a cluster that need not know it."""
+    found = command
+    for option in (*reversed(_TLS_OPTIONS), ADDRESS):
+        found = option(found)
+    return found
+
+
 def addresses_of(text: str) -> list[str]:
     """Return the addresses in the text of --master."""
     return [address.strip() for address in text.split(",")]
 
 
-def own_token() -> str:
-    """Return what lets this command in: what it was given, or what is kept for its masters, which
-    may be renewed meanwhile. It is empty if there is nothing. Raises CrawlerError."""
+def own_token(master: str = "") -> str:
+    """Return what lets this command in at a master, or at the workers of which the last one told:
+    what it was given, or what is kept for that very master, which may be renewed meanwhile. It is
+    empty if there is nothing. Raises CrawlerError."""
     context = click.get_current_context(silent=True)
     if context is None:
         return ""
-    return context.meta.get(TOKEN) or token_for(context.meta.get(MASTERS, ()))
+    asked = master or context.meta.get(ASKED, "")
+    is_shown = asked in context.meta.get(MASTERS, ())
+    return context.meta.get(TOKEN) or (token_for(asked) if is_shown else "")
 
 
 def way_to(worker: str) -> str:
@@ -168,7 +181,7 @@ def _use_kept(addresses: Sequence[str]) -> None:
         context.meta[MASTERS] = addresses
 
 
-def _goes_without() -> bool:
+def _goes_without(master: str) -> bool:
     """Return whether the token that was refused is a kept one. The command goes on without it, as
     another cluster may be at that address by now. It stays in the file: the first one may be back
     tomorrow. Who has a login has signed in at this cluster, and is told of the refusal."""
@@ -176,14 +189,13 @@ def _goes_without() -> bool:
     if context is None or context.meta.get(TOKEN):
         return False
     addresses = context.meta.get(MASTERS, ())
-    kept = token_file.kept_for(addresses)
+    kept = token_file.kept_for([master]) if master in addresses else ""
     if not kept or not isinstance(kept, str):
         return False
-    context.meta[MASTERS] = ()
-    where = ",".join(addresses)
+    context.meta[MASTERS] = [each for each in addresses if each != master]
     click.echo(
-        f"crawler: the token that {token_file.path()} keeps for {where} is not valid there; "
-        f"going on without it. To drop it: crawler token forget --master {where}",
+        f"crawler: the token that {token_file.path()} keeps for {master} is not valid there; "
+        f"going on without it. To drop it: crawler token forget --master {master}",
         err=True,
     )
     return True
@@ -204,8 +216,7 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
         if not is_stranger:
             _use_kept(several)
         own_pem()  # bad files are told before anything is asked
-        make = partial(_Telling, token=own_token, pem=own_pem)
-        client = AnyClient(several, make) if len(several) > 1 else make(several[0])
+        client = AnyClient(several, _Telling.of) if len(several) > 1 else _Telling.of(several[0])
         yield client
     except Retryable as error:
         raise CrawlerError(_told(several, str(error))) from error
@@ -225,16 +236,28 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
 class _Telling(Client):
     """A client that says so while it waits long for an answer, and when a kept token is refused."""
 
+    @classmethod
+    def of(cls, address: str) -> Self:
+        """Return the client of a master, which shows it what is kept for it."""
+        return cls(address, token=partial(own_token, address), pem=own_pem)
+
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         telling = gevent.spawn(self._tell, call.timeout_s)
         try:
-            return super()._ask(method, request, call)
+            return self._ask_noted(method, request, call)
         except Unauthenticated:
-            if not _goes_without():
+            if not _goes_without(self.asked):
                 raise
-            return super()._ask(method, request, call)
+            return self._ask_noted(method, request, call)
         finally:
             telling.kill(block=False)
+
+    def _ask_noted(self, method: str, request: Any, call: Call) -> Any:
+        answer = super()._ask(method, request, call)
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.meta[ASKED] = self.asked
+        return answer
 
     def _tell(self, timeout_s: float) -> None:
         gevent.sleep(TELL_S)

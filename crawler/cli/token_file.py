@@ -12,8 +12,11 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,23 +49,42 @@ def path() -> Path:
 
 
 def kept_for(addresses: Iterable[str]) -> Kept:
-    """Return what is kept for the first of these masters that has something; empty if none has."""
-    kept = _read()
-    return next((kept[each] for each in map(_usual, addresses) if each in kept), "")
+    """Return what is kept for the first of these masters that has something; empty if none has. If
+    the file cannot be trusted, a line says so, and nothing is kept."""
+    kept = all_kept()
+    return next((kept[each] for each in map(usual, addresses) if each in kept), "")
+
+
+def all_kept() -> Mapping[str, Kept]:
+    """Return what is kept, by the address of the master. It is empty if the file cannot be trusted,
+    and a line says so."""
+    try:
+        found = _read()
+    except OSError as error:
+        _warn(str(error))
+        return {}
+    entries = {address: _entry(value) for address, value in found.items()}
+    return {address: entry for address, entry in entries.items() if entry}
 
 
 def keep(addresses: Iterable[str], kept: Kept) -> None:
     """Keep a token or a login for these masters. Raises OSError."""
-    new = dict.fromkeys(map(_usual, addresses), kept)
+    new = dict.fromkeys(map(usual, addresses), _value(kept))
     _change(lambda found: {**found, **new})
+
+
+def replace(before: Login, after: Login) -> None:
+    """Keep a login in place of another one, for all masters that have that. Raises OSError."""
+    old, new = _value(before), _value(after)
+    _change(lambda found: {each: new if found[each] == old else found[each] for each in found})
 
 
 def forget(addresses: Iterable[str], kept: Kept = "") -> int:
     """Drop what is kept for these masters, or only where it is this. Return how many entries were
     dropped. Raises OSError."""
     before = _read()
-    gone = {each for each in map(_usual, addresses) if each in before}
-    gone = {each for each in gone if kept in ("", before[each])}
+    gone = {each for each in map(usual, addresses) if each in before}
+    gone = {each for each in gone if kept in ("", _entry(before[each]))}
     if gone:
         _change(lambda found: {each: found[each] for each in found if each not in gone})
     return len(gone)
@@ -76,21 +98,49 @@ def alone() -> Iterator[None]:
         yield
 
 
-def _usual(address: str) -> str:
+def usual(address: str) -> str:
     """Return an address as the file has it: one master has one entry."""
     host, colon, port = address.strip().rpartition(":")
     return f"{'127.0.0.1' if host == 'localhost' else host}{colon}{port}"
 
 
-def _read() -> Mapping[str, Kept]:
+def _read() -> dict[str, Any]:
+    """Return the file, with entries of other versions of this program too. Raises OSError if
+    others may have written or read it, and if it has another form than ours."""
+    place = path()
     try:
-        found = json.loads(path().read_text())
-    except (OSError, ValueError):
+        with place.open() as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read()
+    except FileNotFoundError:
         return {}
+    except ValueError:  # it is no text
+        mode, text = OWNERS, ""
+    if mode & ~OWNERS:
+        raise OSError(
+            f"{place} is not used: its mode is {mode:o}, so others may read or write the tokens in "
+            f"it; allowed is 600. If you trust what is in it: chmod 600 {place}; else remove it"
+        )
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
     if not isinstance(found, dict):
-        return {}
-    entries = {address: _entry(value) for address, value in found.items()}
-    return {address: entry for address, entry in entries.items() if entry}
+        raise OSError(
+            f"{place} is not used: it is no file of tokens; mend it, or remove it to drop all"
+        )
+    return found
+
+
+@cache
+def _warn(text: str) -> None:
+    """Say once in this process what is wrong."""
+    print(f"crawler: {text}", file=sys.stderr)
+
+
+def _value(kept: Kept) -> Any:
+    """Return what the file has for a token or a login."""
+    return asdict(kept) if isinstance(kept, Login) else kept
 
 
 def _entry(value: Any) -> Kept:
@@ -103,15 +153,16 @@ def _entry(value: Any) -> Kept:
         return ""
 
 
-def _change(change: Callable[[Mapping[str, Kept]], Mapping[str, Kept]]) -> None:
+def _change(change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
     """Replace the file at once, so that a kill leaves the old or the new one. Commands that change
-    it at the same time wait for each other."""
+    it at the same time wait for each other. What cannot be read stays as it is. Raises OSError."""
     place = path()
     with _locked(".changing"):
+        changed = change(_read())
         new = place.with_suffix(".new")
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNERS), "w") as file:
-            json.dump(change(_read()), file, indent=1, default=asdict)
+            json.dump(changed, file, indent=1)
         os.replace(new, place)
 
 

@@ -182,13 +182,55 @@ def test_commands_that_keep_tokens_at_the_same_time_lose_none():
     assert all(token_file.kept_for([f"a:{n}"]) for n in range(9))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '"text"'])
-def test_a_file_that_is_broken_keeps_nothing(folder, content):
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'"text"', b"\xff", b"[" * 100_000])
+def test_a_file_that_is_broken_is_left_as_it_is(folder, capsys, content):
     (folder / "crawler").mkdir()
-    token_file.path().write_text(content)
+    token_file.path().write_bytes(content)
+    token_file.path().chmod(0o600)
     assert token_file.kept_for(["a:1"]) == ""
-    token_file.keep(["a:1"], "one")
-    assert token_file.kept_for(["a:1"]) == "one"
+    assert "it is no file of tokens; mend it" in capsys.readouterr().err
+    for change in (token_file.keep, token_file.forget):
+        with pytest.raises(OSError, match="it is no file of tokens"):
+            change(["a:1"], "one")
+    assert token_file.path().read_bytes() == content
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o640, 0o602])
+def test_a_file_that_others_can_write_or_read_is_not_believed(run, master, capsys, mode):
+    text = master.known.make(Role.ADMIN)
+    token_file.keep([master.address], text)
+    before = token_file.path().read_bytes()
+    token_file.path().chmod(mode)
+    status, _, said = run("tasks")
+    assert status == 1
+    assert said.count(f"is not used: its mode is {mode:o}") == 1
+    assert "chmod 600" in said
+    with pytest.raises(OSError, match="is not used"):
+        token_file.keep([master.address], "other")
+    assert token_file.path().read_bytes() == before
+    token_file.path().chmod(0o600)
+    assert run("tasks")[0] == 0
+
+
+def test_each_master_is_shown_its_own_token_alone(run, master, monkeypatch):
+    """Whoever asks dev shows it no token of prod."""
+    text = master.known.make(Role.ADMIN)
+    with running(Master()) as (dev,):  # nobody leads there
+        shown = []
+        admit = dev.doors.admit
+        monkeypatch.setattr(
+            dev.doors,
+            "admit",
+            lambda came, need: shown.append(came.authorization) or admit(came, need),
+        )
+        monkeypatch.setenv("CRAWLER_MASTER", f"{dev.address},{master.address}")
+        token_file.keep([master.address], text)
+        assert run("tasks")[0] == 0
+        assert shown == [""]
+        token_file.keep([dev.address], "of-dev")
+        run("tasks")
+        assert shown[1:]
+        assert text not in str(shown)
 
 
 def test_without_a_folder_for_settings_nothing_is_written(monkeypatch, tmp_path):

@@ -71,6 +71,7 @@ class OidcPeople:
         try:
             claims = jwt.decode(token, key, registry=READER).claims
             self._rules().validate(claims)
+            self._check_party(claims)
         except ExpiredTokenError:
             raise Unauthenticated("this login has expired; crawler login makes another") from None
         except ClaimError as error:
@@ -90,11 +91,25 @@ class OidcPeople:
             exp={"essential": True},
         )
 
+    def _check_party(self, claims: Mapping[str, Any]) -> None:
+        """Check to whom a token was given that is for several. Each of these could show it here
+        (OpenID Connect Core, 3.1.3.7). An audience of its own says that the token is for this
+        cluster, whoever got it. Raises InvalidClaimError, MissingClaimError."""
+        audiences = claims["aud"]
+        own = self._settings.oidc_audience
+        if isinstance(audiences, str) or len(audiences) < 2 or (own and own in audiences):
+            return
+        if "azp" not in claims:
+            raise MissingClaimError("azp")
+        if claims["azp"] != self._settings.oidc_client:
+            raise InvalidClaimError("azp")
+
     def _told(self, error: ClaimError) -> str:
         """Return what is wrong with a claim, without its value."""
         allowed = {
             "iss": shown(self._settings.oidc_issuer),
             "aud": " or ".join(map(shown, self._audiences)),
+            "azp": shown(self._settings.oidc_client),
             "nbf": "a time that has come",
             "iat": "a time that has come",
         }

@@ -11,8 +11,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any
 
 from crawler.errors import Unavailable, shown
 
@@ -76,9 +76,28 @@ def ask(url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     return found
 
 
+class _KeepsTls(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but none from TLS to what anybody on the way could have written."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request to follow. Raises OSError."""
+        if req.type == "https" and not newurl.lower().startswith("https:"):
+            raise OSError(f"it leads from https to {shown(newurl)}, which has no TLS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _sent(request: urllib.request.Request) -> bytes:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        opener = urllib.request.build_opener(_KeepsTls)
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             return bytes(answer.read(MOST_BYTES))
     except urllib.error.HTTPError as error:
         with error:

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -13,19 +14,23 @@ import gevent
 import grpc
 import pytest
 from click.testing import CliRunner
+from gevent.pywsgi import WSGIServer
 
 from crawler.api.failures import CODES
 from crawler.api.oidc import loopback, sign_in
 from crawler.api.oidc.people import OidcPeople
-from crawler.api.oidc.provider import discover
+from crawler.api.oidc.provider import ask, discover
+from crawler.api.tls import Certificates
 from crawler.cli import kept_logins, token_file
 from crawler.cli.base import commands
 from crawler.cli.master import connected
+from crawler.cli.token_file import Login
 from crawler.clock import SystemClock
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, Unavailable
 from crawler.model.records import Spec
-from crawler.settings.sections import ApiSettings
+from crawler.settings.sections import ApiSettings, Settings
 from tests.oidc_provider import CLIENT, Provider, new_key
+from tests.tls import Folder
 from tests.unit.api.fakes import CALL, FakeBackend, Master, client_of, running
 from tests.waiting import PATIENCE_S
 
@@ -41,14 +46,19 @@ def provider(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def master(provider):
-    """A master that leads, and lets the people of the provider in."""
-    settings = ApiSettings(
+def settings(provider):
+    """What lets the people of the provider in."""
+    return ApiSettings(
         oidc_issuer=provider.issuer,
         oidc_client=CLIENT,
         oidc_roles={"crawl-operators": "operator"},
         oidc_scopes=["openid", "groups"],
     )
+
+
+@pytest.fixture
+def master(settings):
+    """A master that leads, and lets the people of the provider in."""
     people = OidcPeople(settings, SystemClock())
     with running(Master(FakeBackend(), settings, people=people)) as (master,):
         master.follow(master.address)
@@ -117,9 +127,11 @@ def test_everybody_may_ask_where_to_sign_in_and_learns_no_more(provider, master)
     )
 
 
-def run(*arguments, master=None):
+def run(*arguments, master=None, said=None):
+    """Run a command. A login goes on without a question, unless something is `said` to it."""
     where = ["--master", master.address] if master else []
-    return CliRunner().invoke(commands, [*arguments, *where])
+    where += ["--yes"] if arguments[0] == "login" and said is None else []
+    return CliRunner().invoke(commands, [*arguments, *where], input=said)
 
 
 def opens(monkeypatch, provider, then=lambda url: url):
@@ -250,6 +262,38 @@ def test_a_code_without_the_secret_of_its_login_is_worth_nothing(provider):
     assert sign_in.expiry_of(flow.finish(query).id) > 0
 
 
+def test_no_redirect_leads_away_from_tls(provider, tmp_path, monkeypatch):
+    """Whoever is on the way could write what plain HTTP answers."""
+    Folder(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    target = []
+
+    def answer(environ, start_response):
+        is_first = environ["PATH_INFO"] != "/there"
+        where = [("Location", target[0])] if is_first else []
+        start_response("302 Found" if is_first else "200 OK", where)
+        return [b'{"keys": []}']
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(tmp_path / "node.pem", tmp_path / "node.key")
+    server = WSGIServer(("127.0.0.1", 0), answer, log=None, ssl_context=tls)
+    server.start()
+    try:
+        url = f"https://127.0.0.1:{server.server_port}"
+        target.append(f"{url}/there")
+        assert ask(f"{url}/keys") == {"keys": []}
+        target[0] = f"{provider.issuer}/keys"
+        with pytest.raises(
+            Unavailable, match=f"leads from https to '{provider.issuer}/keys', which"
+        ):
+            ask(f"{url}/keys")
+        with pytest.raises(Unavailable, match="leads from https to"):
+            ask(f"{url}/token", {"code": "x"})
+    finally:
+        server.stop()
+    assert provider.asked == []
+
+
 def test_nobody_comes_back_in_time(provider, master, monkeypatch):
     monkeypatch.setattr("crawler.cli.login.WAIT_S", 0)
     told = str(run("login", "--no-browser", master=master).exception)
@@ -277,13 +321,76 @@ def test_a_provider_without_a_device_flow_is_told(provider, master):
     assert told == f"the provider {provider.issuer} offers no device_authorization_endpoint"
 
 
-@pytest.mark.parametrize("text", ["[]", '{"m:1": {"token": 1, "x": 2}, "n:1": 3}', "nothing"])
-def test_a_spoilt_file_of_tokens_holds_nothing(provider, text):
+def test_what_is_no_entry_of_a_file_of_tokens_holds_nothing_and_is_not_lost(provider):
     token_file.path().parent.mkdir()
+    text = '{"m:1": {"token": 1, "x": 2}, "n:1": 3}'
     token_file.path().write_text(text)
-    assert kept_logins.token_for(["m:1", "n:1"]) == ""
+    token_file.path().chmod(0o600)
+    assert [kept_logins.token_for(each) for each in ("m:1", "n:1")] == ["", ""]
     token_file.keep(["a:1"], "text")
-    assert json.loads(token_file.path().read_text()) == {"a:1": "text"}
+    assert json.loads(token_file.path().read_text()) == {**json.loads(text), "a:1": "text"}
+
+
+def test_a_login_goes_over_tls(provider, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("crawler.cli.login.time.sleep", lambda pause_s: None)
+    provider.typed = True
+    folder = Folder(tmp_path)
+    nodes = Settings(tls=folder.settings, folder=str(tmp_path))
+    certificates = Certificates.of(nodes, SystemClock())
+    people = OidcPeople(settings, SystemClock())
+    secure = Master(FakeBackend(), settings, people=people, certificates=certificates)
+    with running(secure):
+        secure.follow(secure.address)
+        told = str(run("login", "--device", master=secure).exception)
+        assert "TLS" in told
+        assert provider.asked == []
+        trusts = ["--tls-ca", str(tmp_path / "ca.pem")]
+        done = run("login", "--device", *trusts, master=secure)
+        assert done.exit_code == 0, done.output
+        assert run("tasks", *trusts, master=secure).exit_code == 0
+
+
+def test_a_person_sees_where_a_master_sends_him_and_agrees(provider, master, monkeypatch):
+    pages = opens(monkeypatch, provider)
+    refused = run("login", master=master, said="n\n")
+    told = f"crawler: {master.address} signs in at {provider.issuer} as client {CLIENT}\n"
+    assert told in refused.output
+    assert "nobody has signed in there for" in refused.output
+    assert str(refused.exception).endswith("this was not confirmed; give --yes, if so")
+    assert "not confirmed" in str(run("login", master=master, said="").exception)
+    assert (pages, provider.asked) == ([], [])
+    assert run("login", master=master, said="y\n").exit_code == 0
+    again = run("login", master=master, said="")
+    assert (again.exit_code, told in again.output) == (0, True), "it is known now"
+
+
+def test_another_master_does_not_get_a_login_for_a_known_cluster_unasked(
+    provider, master, monkeypatch
+):
+    opens(monkeypatch, provider)
+    known = Login("t", 1.0, provider.issuer, CLIENT)
+    token_file.keep(["prod:9091"], known)
+    refused = run("login", master=master)  # though with --yes
+    assert "is also that of prod:9091" in refused.output
+    assert f"give --issuer {provider.issuer} --client {CLIENT}" in str(refused.exception)
+    assert provider.asked == []
+    given = ["--issuer", provider.issuer, "--client", CLIENT]
+    assert run("login", *given, master=master, said="").exit_code == 0
+    token_file.forget([master.address])
+    assert run("login", master=master, said="y\n").exit_code == 0
+    assert token_file.kept_for(["prod:9091"]) == known
+
+
+def test_a_login_of_several_masters_is_renewed_for_all(provider, master, monkeypatch):
+    """Its refresh token counts once."""
+    opens(monkeypatch, provider)
+    provider.lifetime_s = 5
+    both = f"{master.address},127.0.0.1:1"
+    assert run("login", "--master", both).exit_code == 0
+    provider.lifetime_s = 3600
+    assert run("tasks", master=master).exit_code == 0
+    first, second = (token_file.kept_for([each]) for each in both.split(","))
+    assert first == second
 
 
 def test_a_login_needs_no_library_at_the_command_line():
@@ -310,7 +417,7 @@ def url_of(running):
 
 
 def test_somebody_signs_in_at_a_terminal(provider, master):
-    with process(master, "login", "--no-browser") as running:
+    with process(master, "login", "--yes", "--no-browser") as running:
         provider.browse(url_of(running)).join(PATIENCE_S)
         said, errors = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, errors.strip()) == (0, "")
@@ -321,7 +428,7 @@ def test_somebody_signs_in_at_a_terminal(provider, master):
 
 
 def test_a_login_that_waits_can_be_interrupted(provider, master):
-    with process(master, "login", "--no-browser") as running:
+    with process(master, "login", "--yes", "--no-browser") as running:
         assert url_of(running)
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=PATIENCE_S)

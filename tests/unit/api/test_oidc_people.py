@@ -69,7 +69,10 @@ def test_a_right_token_says_who_somebody_is(provider, people, kind):
         provider.keys = [new_key("new", kind)]
     expected = Caller("alice@example.org (oidc)", Role.OPERATOR)
     assert people.caller(provider.token()) == expected
-    assert people.caller(provider.token(header={"typ": "at+jwt"}, aud=["x", CLIENT])) == expected
+    assert (
+        people.caller(provider.token(header={"typ": "at+jwt"}, aud=["x", CLIENT], azp=CLIENT))
+        == expected
+    )
     assert people.caller(provider.token(header={"kid": None})) == expected
     assert people.caller(provider.token(header={"nonce": "x", "x5t": "eHg"})) == expected
     assert provider.times("/keys") == 1
@@ -120,6 +123,9 @@ def test_a_claim_becomes_the_strongest_role(provider, clock, claim, value, role)
     ({"aud": "another"}, rf"claim aud is not right; allowed: '{CLIENT}'"),
     ({"aud": ["a", "b"]}, "claim aud is not right"),
     ({"aud": None}, "claim aud is missing"),
+    ({"aud": ["a", CLIENT]}, "claim azp is missing"),
+    ({"aud": ["a", CLIENT], "azp": "a"}, rf"claim azp is not right; allowed: '{CLIENT}'"),
+    ({"aud": ["a", CLIENT], "azp": [CLIENT]}, "claim azp is not right"),
     ({"aud": {CLIENT: 1}}, "claim aud is not right"),
     ({"sub": None}, "claim sub is missing"),
     ({"exp": None}, "claim exp is missing"),
@@ -144,6 +150,7 @@ def test_clocks_may_differ_a_little(provider, people, clock):
 def test_a_further_audience_counts_if_it_is_set(provider, clock):
     people = OidcPeople(settings_of(provider, oidc_audience="crawler-api"), clock)
     assert people.caller(provider.token(aud="crawler-api"))
+    assert people.caller(provider.token(aud=["crawler-api", "account"], azp="deploy-bot"))
     assert people.caller(provider.token())
     refused(people, provider.token(aud="x"), f"allowed: '{CLIENT}' or 'crawler-api'")
 
