@@ -90,6 +90,7 @@ class _KeepsTls(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         """Return the request to follow. Raises OSError."""
         if req.type == "https" and not newurl.lower().startswith("https:"):
+            fp.close()
             raise OSError(f"it leads from https to {shown(newurl)}, which has no TLS")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
