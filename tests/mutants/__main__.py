@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.mutants import (
     api,
+    audit,
     coordination,
     crew,
     doors,
@@ -63,6 +64,7 @@ PARTS = (
     tasks_going_on,
     items,
     api,
+    audit,
 )
 _PASSED, _FAILED = 0, 1
 """How pytest ends when it ran a test."""
