@@ -49,7 +49,7 @@ MUTANTS = [
         "            self._log.write(record)",
         "        if not caller.is_recorded:\n            self._records.append(record)\n"
         "            self._log.write(record)",
-        f"{_UNIT} -k tells_the_last_records",
+        f"{_UNIT} -k passed_on",
     ),
     Mutant(
         "each refusal of an address is written",

@@ -99,8 +99,8 @@ MUTANTS = [
     Mutant(
         "a leader forgets to check the settings of an update",
         "crawler/node/master/backend.py",
-        "Update(spec, restart, objection, faults, self._alone, waits=wait_for_spider)",
-        'Update(spec, restart, objection, "", self._alone, waits=wait_for_spider)',
+        "Update(spec, restart, objection, faults, self._alone, waits, bounds)",
+        'Update(spec, restart, objection, "", self._alone, waits, bounds)',
         "tests/integration/test_defects.py -k patterns_of_a_request",
     ),
     Mutant(

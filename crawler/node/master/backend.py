@@ -97,9 +97,8 @@ class LeaderBackend:
     def again(self, name: str, call: Call) -> Resource:
         """Begin a resource anew. Return it with the counts that are dropped."""
         dropped = self.get(name, call).counts
-        return self._stored(name, self._writer.submit(Again(name, _bounds(call)), call)).replace(
-            counts=dropped
-        )
+        stored = self._writer.submit(Again(name, _bounds(call)), call)
+        return self._stored(name, stored).replace(counts=dropped)
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""

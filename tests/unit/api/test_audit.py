@@ -199,6 +199,14 @@ def test_the_leader_tells_the_last_records_whoever_is_asked(pair):
     assert "limit: '0' is not allowed" in refused.json["message"]
 
 
+def test_the_leader_knows_what_another_master_passed_on():
+    with listening() as made:
+        pair = made.begin(asks_follower=True)
+        pair.asked.web.post("/crawler/node/2/drain")
+        assert [each.action for each in pair.trails[0].last(9)] == ["node.drain"]
+        assert pair.other.records == [], "the follower writes it"
+
+
 def test_reads_are_no_records(pair):
     pair.backend.add(SPEC, CALL)
     for path in READS:
