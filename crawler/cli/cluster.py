@@ -6,26 +6,23 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import starmap
 from types import MappingProxyType
 
 import click
 
-from crawler.api.backend import NodeLoad
+from crawler.api.backend import Call, NodeLoad
+from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.crawls_client import CrawlsClient
+from crawler.cli import watching
+from crawler.cli.as_json import JSON, JSON_LINES, show_json, show_json_lines
 from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token, way_to
+from crawler.cli.task_names import TASK
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
-from crawler.model.policy import (
-    LAST,
-    STRATEGY,
-    Explanation,
-    Fault,
-    Score,
-    ShardStanding,
-    WorkerVerdict,
-)
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import MAX_PAGE, Query, Resource, State
 from crawler.plural import counted
@@ -39,30 +36,38 @@ _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
 @commands.command()
 @MASTER
 @click.option("--processes", is_flag=True, help="List the crawl processes of the workers.")
-def nodes(master: str, processes: bool) -> None:
+@JSON_LINES
+def nodes(master: str, processes: bool, as_json: bool) -> None:
     """List the live nodes, and how many tasks each worker has."""
     with connected(master) as client:
         loads = client.nodes(CALL)
     if processes:
-        return _show_processes(loads)
+        return _show_processes(loads, as_json)
+    if as_json:
+        return show_json_lines(map(bodies.node, loads))
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
     show_table(headers, [_node_row(load) for load in loads])
 
 
-def _show_processes(loads: Sequence[NodeLoad]) -> None:
+def _show_processes(loads: Sequence[NodeLoad], as_json: bool) -> None:
+    found = list(_processes(loads))
+    if as_json:
+        return show_json_lines({"worker": node, **each.to_json()} for node, each in found)
+    headers = ("WORKER", "PROCESS", "PID", "TASKS", "MEMORY", "LATE", "STATE")
+    show_table(headers, starmap(_process_row, found))
+
+
+def _processes(loads: Sequence[NodeLoad]) -> Iterator[tuple[str, ProcessLoad]]:
     """Ask each worker for its crawl processes. One that does not answer is told of, and the others
     are shown."""
-    rows: list[tuple[object, ...]] = []
     for node in (load.node for load in loads if load.role == "worker"):
         worker = CrawlsClient(way_to(node.address), token=own_token, pem=own_pem)
         try:
-            rows += [_process_row(node.id, each) for each in worker.processes(CALL)]
+            yield from [(node.id, each) for each in worker.processes(CALL)]
         except CrawlerError as error:
             click.echo(f"{node.id} does not tell of its processes: {error}", err=True)
         finally:
             worker.close()
-    headers = ("WORKER", "PROCESS", "PID", "TASKS", "MEMORY", "LATE", "STATE")
-    show_table(headers, rows)
 
 
 def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
@@ -82,51 +87,54 @@ def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
     "--shards", is_flag=True, help="Show each shard of a task on several workers by itself."
 )
 @labels_option("Show only tasks with this label.")
-def tasks(master: str, state: str | None, shards: bool, labels: dict[str, str]) -> None:
+@click.option(
+    "--watch",
+    "watches",
+    is_flag=True,
+    help="Show them until Ctrl-C: in place at a terminal, else a line for each change.",
+)
+@JSON_LINES
+def tasks(
+    master: str,
+    state: str | None,
+    shards: bool,
+    labels: dict[str, str],
+    watches: bool,
+    as_json: bool,
+) -> None:
     """List the tasks."""
+    wanted = State(state) if state else None
+    row = partial(_task_row, shards=shards)
     with connected(master) as client:
-        found = all_tasks(client, State(state) if state else None, shards, labels)
-        rows = [_task_row(each, shards) for each in found]
-    if not rows or sys.stderr.isatty():
-        click.echo(f"{counted(len(rows), 'task')} at {client.asked}", err=True)
-    show_table(("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON"), rows)
+        if watches:
+            look = partial(all_tasks, client, wanted, shards, labels, watching.CALL)
+            watching.watch(look, lambda: client.asked, _view(row, as_json))
+        found = list(all_tasks(client, wanted, shards, labels))
+    if as_json:
+        return show_json_lines(map(bodies.resource, found))
+    if not found or sys.stderr.isatty():
+        click.echo(f"{counted(len(found), 'task')} at {client.asked}", err=True)
+    show_table(watching.HEADERS, map(row, found))
+
+
+def _view(row: watching.Row, as_json: bool) -> watching.View:
+    if as_json:
+        return watching.json_lines()
+    return watching.Table(row) if sys.stdout.isatty() else watching.lines(row)
 
 
 @commands.command()
 @MASTER
-@click.argument("name")
-def task(master: str, name: str) -> None:
+@TASK
+@JSON
+def task(master: str, name: str, as_json: bool) -> None:
     """Show everything that is known of one task."""
     with connected(master, name) as client:
         found = client.get(name, CALL)
+    if as_json:
+        return show_json(bodies.resource(found))
     for line in task_lines(found):
         click.echo(line)
-
-
-@commands.command()
-@MASTER
-@click.argument("task")
-def explain(master: str, task: str) -> None:
-    """Show why TASK is on its worker, or waits: what each plugin says of each worker now."""
-    with connected(master, task) as client:
-        found = client.explain(task, CALL)
-    click.echo(_standing(found))
-    if found.waits_for:
-        click.echo(f"it waits for {found.waits_for}")
-    for shard in found.shards:
-        click.echo(_shard_standing(shard))
-    if found.shards:
-        click.echo(
-            f"what follows judges {found.name} alone, the head; for another crawl of the task:"
-            f" crawler explain {found.shards[0].name}"
-        )
-    chosen = found.judgement.chosen or "no worker would get it"
-    click.echo(f"if it were placed now, by {found.judgement.strategy}: {chosen}")
-    for fault in found.judgement.faults:
-        click.echo(_skipped(fault))
-    click.echo()
-    rows = [_verdict_row(verdict, found.judgement.chosen) for verdict in found.judgement.workers]
-    show_table(("WORKER", "UNFINISHED", "RATING", "SCORES", "TOTAL", "VERDICT"), rows)
 
 
 def _node_row(load: NodeLoad) -> tuple[object, ...]:
@@ -147,12 +155,13 @@ def all_tasks(
     state: State | None,
     shards: bool = False,
     labels: Mapping[str, str] = MappingProxyType({}),
+    call: Call = CALL,
 ) -> Iterator[Resource]:
     """Yield all tasks, or those in that state and with those labels, sorted by name; on demand
     their shards too. Raises CrawlerError."""
     token = ""
     while True:
-        page = client.list(Query(MAX_PAGE, token, state, shards, labels), CALL)
+        page = client.list(Query(MAX_PAGE, token, state, shards, labels), call)
         yield from page.resources
         token = page.next_token
         if not token:
@@ -214,55 +223,3 @@ def _killed(found: Resource) -> str:
 
 def _json(value: dict[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False) if value else ""
-
-
-def _standing(found: Explanation) -> str:
-    where = f" on {found.assigned_node}" if found.assigned_node else ""
-    group = f", group {found.group}" if found.group else ""
-    reason = f": {found.reason}" if found.reason else ""
-    return f"{found.name} (priority {found.priority}{group}) is {found.state}{where}{reason}"
-
-
-def _shard_standing(shard: ShardStanding) -> str:
-    where = f" on {shard.assigned_node}" if shard.assigned_node else ""
-    reason = f": {shard.reason}" if shard.reason else ""
-    waits = f"; it waits for {shard.waits_for}" if shard.waits_for else ""
-    return f"{shard.name} is {shard.state}{where}{reason}{waits}"
-
-
-def _skipped(fault: Fault) -> str:
-    if fault.worker:
-        return _skipped_about(fault)
-    if fault.hook == STRATEGY:
-        return (
-            f"the strategy, of plugin {fault.plugin}, failed ({fault.error}); "
-            "it is skipped, and all workers are rated alike"
-        )
-    return f"plugin {fault.plugin} failed in {fault.hook} ({fault.error}); it is skipped"
-
-
-def _skipped_about(fault: Fault) -> str:
-    """Return what happens to the worker, or the domain, about which a plugin failed."""
-    failed = f"failed about {fault.worker} ({fault.error})"
-    if fault.hook == STRATEGY:
-        return f"the strategy, of plugin {fault.plugin}, {failed}; this worker is rated last"
-    then = "is refused" if fault.hook.startswith("filter") else "gets no points from it"
-    one = "domain" if fault.hook.endswith("_domains") else "worker"
-    return f"plugin {fault.plugin}, in {fault.hook}, {failed}; this {one} {then}"
-
-
-def _verdict_row(verdict: WorkerVerdict, chosen: str) -> tuple[object, ...]:
-    if verdict.refusals:
-        why = "; ".join(f"{plugin}: {why}" for plugin, why in sorted(verdict.refusals.items()))
-        return verdict.node_id, verdict.unfinished, "", "", "", why
-    scores = ", ".join(map(_score, verdict.scores))
-    is_last = verdict.rating == LAST
-    rating, total = ("last", "last") if is_last else (verdict.rating, verdict.total)
-    told = "would do if no other could" if is_last else "would do"
-    told = "chosen" if verdict.node_id == chosen else told
-    return verdict.node_id, verdict.unfinished, rating, scores, total, told
-
-
-def _score(score: Score) -> str:
-    place = f" {score.place}" if score.place else ""
-    return f"{score.plugin}{place} {score.points:.3g}×{tables.plain(score.weight)}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import chain, islice
 
 import click
 
 from crawler.api.backend import NodeLoad
+from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
+from crawler.cli.as_json import JSON, show_json
 from crawler.cli.base import commands
 from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
@@ -41,27 +44,37 @@ MOST_REASONS = 3
     metavar="SECONDS",
     help="Wait at most this long. Then name the tasks that are left, and fail.",
 )
-def drain(master: str, node: str, wait: bool, timeout_s: float | None) -> None:
+@JSON
+def drain(master: str, node: str, wait: bool, timeout_s: float | None, as_json: bool) -> None:
     """Move all tasks off the worker NODE (its id or its name), and keep other tasks away."""
     with connected(master) as client:
         load = client.drain(node, CALL)
-        _tell_progress(load)
+        tell = _tell_nothing if as_json else _tell_progress
+        tell(load)
         if wait or timeout_s is not None:
-            _watch(client, load, timeout_s)
+            load = _watch(client, load, timeout_s, tell)
+    if as_json:
+        show_json(bodies.node(load))
 
 
 @commands.command()
 @MASTER
 @click.argument("node")
-def uncordon(master: str, node: str) -> None:
+@JSON
+def uncordon(master: str, node: str, as_json: bool) -> None:
     """Let the worker NODE take tasks again."""
     with connected(master) as client:
         load = client.uncordon(node, CALL)
+    if as_json:
+        return show_json(bodies.node(load))
     click.echo(f"{load.node.id} takes tasks again")
 
 
-def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
-    """Show how many tasks a worker has left, until it has none. Raises CrawlerError."""
+def _watch(
+    client: Client, load: NodeLoad, timeout_s: float | None, tell: Callable[[NodeLoad], None]
+) -> NodeLoad:
+    """Tell how many tasks a worker has left, until it has none. Returns it as it is then. Raises
+    CrawlerError."""
     began_s = heard_s = time.monotonic()
     told = load.unfinished
     while load.unfinished:
@@ -76,8 +89,9 @@ def _watch(client: Client, load: NodeLoad, timeout_s: float | None) -> None:
             if time.monotonic() - heard_s > PATIENCE_S:
                 raise
         if load.unfinished != told:
-            _tell_progress(load)
+            tell(load)
             told = load.unfinished
+    return load
 
 
 def _look(client: Client, load: NodeLoad) -> NodeLoad:
@@ -87,6 +101,10 @@ def _look(client: Client, load: NodeLoad) -> NodeLoad:
     if not found.cordoned:
         raise CrawlerError(f"{load.node.id} was uncordoned meanwhile, and takes tasks again")
     return found
+
+
+def _tell_nothing(load: NodeLoad) -> None:
+    """Who reads JSON gets the end alone."""
 
 
 def _tell_progress(load: NodeLoad) -> None:

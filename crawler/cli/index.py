@@ -12,6 +12,10 @@ from typing import NamedTuple
 from crawler.runtime import patch, prepare, quiet_grpc
 
 
+def leave() -> None:
+    """Leave the process as it is, for a command that needs nothing."""
+
+
 class Source(NamedTuple):
     """Where a command comes from."""
 
@@ -24,6 +28,11 @@ class Source(NamedTuple):
 
 
 INDEX: Mapping[str, Source] = {
+    "add": Source(
+        "add",
+        quiet_grpc,
+        "Add the task NAME, or those of a file, and show which worker gets it, or why it waits.",
+    ),
     "again": Source(
         "update",
         quiet_grpc,
@@ -36,6 +45,16 @@ INDEX: Mapping[str, Source] = {
     "check": Source(
         "spiders", patch, "Find faults in the spiders of files, without fetching anything."
     ),
+    "completion": Source(
+        "completion",
+        leave,
+        "Print the script with which SHELL completes commands, options and the names of tasks.",
+    ),
+    "delete": Source(
+        "delete",
+        quiet_grpc,
+        "Delete tasks: their crawls stop, and nothing more is known of them.",
+    ),
     "demo": Source(
         "local",
         prepare,
@@ -47,7 +66,7 @@ INDEX: Mapping[str, Source] = {
         "Move all tasks off the worker NODE (its id or its name), and keep other tasks away.",
     ),
     "explain": Source(
-        "cluster",
+        "explain",
         quiet_grpc,
         "Show why TASK is on its worker, or waits: what each plugin says of each worker now.",
     ),

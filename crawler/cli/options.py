@@ -11,28 +11,22 @@ from typing import Any
 import click
 
 from crawler.cli.base import Unusable as Unusable
+from crawler.cli.given import ARGUMENTS as ARGUMENTS
+from crawler.cli.given import SETTINGS as SETTINGS
+from crawler.cli.given import arguments_of
+from crawler.cli.given import pairs as pairs
+from crawler.cli.given import settings_of as settings_of
 from crawler.engine.spiders.loader import load_file, load_spiders
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
 from crawler.model.records import Spec
-from crawler.settings import config, overrides, scrapy_names, scrapy_unsupported
+from crawler.settings import config
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.schema import from_text, meant
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LEVELS = ("debug", "info", "warning", "error")
 
-ARGUMENTS: Decorator = click.option(
-    "-a", "arguments", metavar="NAME=VALUE", multiple=True, help="An argument of the spider."
-)
-SETTINGS: Decorator = click.option(
-    "-s",
-    "settings",
-    metavar="SETTING=VALUE",
-    multiple=True,
-    help="A setting of the crawl, such as delay_s=0.",
-)
 OUTPUT = (
     "Where items go: a file to append to, a database, or - for standard output; see docs/items.md. "
     "You may give it more than once."
@@ -96,53 +90,9 @@ def crawl_settings(file: str | None) -> CrawlSettings:
 def spec_of(spider: type[Spider], arguments: Iterable[str], settings: Iterable[str]) -> Spec:
     """Return the task that these options describe. Raises Unusable, as `settings_of` does."""
     changes = settings_of(settings)
-    given: dict[str, Any] = pairs("-a", arguments)
-    if "settings" in given:
-        raise Unusable("-a settings: not allowed; give settings of the crawl with -s")
-    return Spec(spider.name, parameters={**given, "settings": changes})
-
-
-def settings_of(texts: Iterable[str]) -> dict[str, Any]:
-    """Return crawl settings given as SETTING=VALUE. Scrapy's get the names they have here.
-
-    Raises Unusable with every fault.
-    """
-    given = pairs("-s", texts)
-    parsed = {key: _setting(key, text) for key, text in given.items()}
-    faults = scrapy_names.faults(parsed, "-s")
-    faults += [
-        f"-s.{name}: {scrapy_unsupported.told(name)}"
-        + meant(name, (*scrapy_names.NAMES, *scrapy_names.SWITCHES))
-        for name in scrapy_names.unknown(parsed)
-    ]
-    if faults:
-        raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
-    return scrapy_names.translated(parsed)
-
-
-def _setting(key: str, text: str) -> Any:
-    """Read the value of a setting of this program, or of a switch that only Scrapy has."""
-    is_mapping = text.lstrip().startswith("{")  # ITEM_PIPELINES, with a number for each
-    if scrapy_names.is_scrapys(key) and (key not in scrapy_names.NAMES or is_mapping):
-        return from_text(text, bool)
-    found = overrides.from_json(text)
-    if found is not text:
-        return found
-    name = scrapy_names.NAMES.get(key, key)
-    return overrides.parsed({name: text})[name]
+    return Spec(spider.name, parameters={**arguments_of(arguments), "settings": changes})
 
 
 def refused(error: InvalidArgument) -> Unusable:
     """Return the engine's refusal of a task's parameters in the words of the command line."""
     return Unusable(str(error).replace("parameters.", "-a ").replace("parameters:", "-a:"))
-
-
-def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Return what was given as NAME=VALUE. The last value of a name counts. Raises Unusable."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise Unusable(f"{option} {text!r} is not allowed; allowed: NAME=VALUE")
-        found[name] = value
-    return found

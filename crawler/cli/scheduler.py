@@ -6,6 +6,8 @@ import os
 
 import click
 
+from crawler.api.http import bodies
+from crawler.cli.as_json import JSON, show_json
 from crawler.cli.base import CONFIG, commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.policy import PolicyChange, SchedulerView
@@ -28,6 +30,7 @@ OWN = "default"
     "--offline", is_flag=True, help="List the plugins that are installed here, without a cluster."
 )
 @CONFIG
+@JSON
 def plugins(
     master: str,
     disable: tuple[str, ...],
@@ -35,6 +38,7 @@ def plugins(
     weight: tuple[str, ...],
     offline: bool,
     file: str | None,
+    as_json: bool,
 ) -> None:
     """List the plugins of the scheduler, or switch some for the whole cluster."""
     wanted = bool(disable or enable or weight)
@@ -43,7 +47,7 @@ def plugins(
             raise click.UsageError(
                 "--offline only lists plugins; to switch one, leave --offline out"
             )
-        return _show(_installed(file))
+        return _show(_installed(file), as_json)
     with connected(master) as client:
         if wanted:
             change = PolicyChange(
@@ -54,14 +58,15 @@ def plugins(
             view = client.update_scheduler(change, CALL)
         else:
             view = client.scheduler(CALL)
-    _show(view)
+    _show(view, as_json)
 
 
 @commands.command()
 @MASTER
 @click.argument("name", required=False)
 @click.option("--reset", is_flag=True, help="Go back to the policy of the leader's settings.")
-def strategy(master: str, name: str | None, reset: bool) -> None:
+@JSON
+def strategy(master: str, name: str | None, reset: bool, as_json: bool) -> None:
     """Show the strategy in force, or switch to NAME from the next pass on."""
     if name and reset:
         raise click.UsageError("give the name of a strategy, or --reset")
@@ -72,6 +77,8 @@ def strategy(master: str, name: str | None, reset: bool) -> None:
             view = client.update_scheduler(PolicyChange(strategy=name), CALL)
         else:
             view = client.scheduler(CALL)
+    if as_json:
+        return show_json(bodies.scheduler(view))
     for each in view.strategies:
         click.echo(f"{'*' if each == view.policy.strategy else ' '} {each}")
     _tell_origin(view)
@@ -103,7 +110,9 @@ def _installed(file: str | None) -> SchedulerView:
     return view(framework, framework.own)
 
 
-def _show(view: SchedulerView) -> None:
+def _show(view: SchedulerView, as_json: bool) -> None:
+    if as_json:
+        return show_json(bodies.scheduler(view))
     headers = ["NAME", "ON", "WEIGHT", "CALLS", "FAILED", "SLOW", "SECONDS", "SOURCE", "HOOKS"]
     rows = [
         (

@@ -8,6 +8,8 @@ from typing import IO
 
 import click
 
+from crawler.api.http import bodies
+from crawler.cli.as_json import JSON_LINES, show_json_lines
 from crawler.cli.base import commands, show_table
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.coordination.sealing import new_key
@@ -43,10 +45,13 @@ def set_(master: str, name: str, more: tuple[str, ...], file: IO[str] | None) ->
 
 @secret.command(name="list")
 @MASTER
-def list_(master: str) -> None:
+@JSON_LINES
+def list_(master: str, as_json: bool) -> None:
     """List the secrets: their names, when and by whom they were set, and under which key."""
     with connected(master) as client:
         found = client.secrets(CALL)
+    if as_json:
+        return show_json_lines(map(bodies.secret, found))
     if not found:
         click.echo("no secrets; crawler secret set NAME sets one")
         return

@@ -11,6 +11,7 @@ import click
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli.base import commands
 from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token, way_to
+from crawler.cli.task_names import TASK
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.records import Query, Resource, State
 from crawler.model.shards import MAX_WORKERS, is_sharded
@@ -21,7 +22,7 @@ from crawler.terminal import report
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stats(master: str, name: str, as_json: bool) -> None:
     """Show the statistics of the crawl of TASK, live or at its end, as its worker has them. For a

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
+from crawler.api.http import bodies
 from crawler.cli import token_file
+from crawler.cli.as_json import JSON_LINES, show_json_lines
 from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected, own_token
 from crawler.errors import CrawlerError
@@ -76,10 +78,13 @@ def _keep(master: str, text: str, is_wanted: bool) -> None:
 
 @token.command(name="list")
 @MASTER
-def list_(master: str) -> None:
+@JSON_LINES
+def list_(master: str, as_json: bool) -> None:
     """List the tokens, without their secrets."""
     with connected(master) as client:
         found = client.tokens(CALL)
+    if as_json:
+        return show_json_lines(map(bodies.token, found))
     if not found:
         click.echo(
             "no tokens: nodes answer callers of their own machine alone; crawler token create"

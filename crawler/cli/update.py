@@ -9,9 +9,12 @@ from typing import Any
 
 import click
 
+from crawler.api.http import bodies
+from crawler.cli.as_json import JSON, show_json
 from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
+from crawler.cli.task_names import TASK
 from crawler.errors import shown
 from crawler.model.records import NO_COUNTS, Counts, Resource, Spec, State
 from crawler.plural import counted
@@ -32,7 +35,7 @@ else text."""
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @click.option(
     "--set",
     "wanted",
@@ -53,6 +56,7 @@ else text."""
     is_flag=True,
     help="Allow a spider that no live worker offers yet. TASK then waits for a worker with it.",
 )
+@JSON
 def update(
     master: str,
     name: str,
@@ -60,6 +64,7 @@ def update(
     unset: tuple[str, ...],
     restart: bool,
     wait_for_spider: bool,
+    as_json: bool,
 ) -> None:
     """Change TASK. Fields that you do not name stay as they are.
 
@@ -78,6 +83,8 @@ def update(
         for path in unset:
             _unset(given, path)
         found = client.update(task_schemas.load_spec(given), CALL, restart, wait_for_spider)
+    if as_json:
+        return show_json(bodies.resource(found))
     is_untold = found.counts == NO_COUNTS and before.counts != NO_COUNTS
     for line in task_lines(found, has_counts=not is_untold):
         click.echo(line)
@@ -88,8 +95,9 @@ def update(
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
-def again(master: str, name: str) -> None:
+@TASK
+@JSON
+def again(master: str, name: str, as_json: bool) -> None:
     """Begin TASK anew, whatever its state: what its crawl has done so far is dropped. But if it
     failed because its state or its items could not be written, it goes on where it was.
 
@@ -98,6 +106,8 @@ def again(master: str, name: str) -> None:
     with connected(master, name) as client:
         before = client.get(name, CALL)
         found = client.again(name, CALL)
+    if as_json:
+        return show_json(bodies.resource(found))
     for line in task_lines(found, has_counts=False):
         click.echo(line)
     click.echo(_begun_anew(before, found))
