@@ -122,8 +122,10 @@ def test_help_names_each_command_with_its_own_first_sentence():
 
 
 CLIENTS = {
+    "add": ["novel"],
     "again": ["fiction"],
     "audit": [],
+    "delete": ["--state=failed"],
     "drain": ["2"],
     "explain": ["fiction"],
     "nodes": [],
@@ -137,7 +139,7 @@ CLIENTS = {
     "uncordon": ["2"],
     "update": ["fiction", "--set", "priority=2"],
 }
-READS_FIELDS = {name: {"marshmallow"} for name in ("stats", "update", "again", "secret")}
+READS_FIELDS = {name: {"marshmallow"} for name in ("add", "stats", "update", "again", "secret")}
 """What some need all the same."""
 
 

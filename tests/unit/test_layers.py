@@ -141,6 +141,7 @@ CLI = (
         "options",
         "pages",
     ),
+    *("add", "as_json", "completion", "delete", "explain", "given", "task_names", "watching"),
     *("resuming", "runspider", "scheduler", "secret", "spiders", "stats", "token", "update"),
     "login",
 )
