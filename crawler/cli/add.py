@@ -34,7 +34,9 @@ class Wish(NamedTuple):
 @commands.command()
 @MASTER
 @click.argument("name", required=False)
-@click.option("--spider", metavar="NAME", help="The spider. The default is that of NAME.")
+@click.option(
+    "--spider", metavar="NAME", help="Its spider. The default is the one of the name NAME."
+)
 @ARGUMENTS
 @SETTINGS
 @labels_option("A label of the task.")

@@ -21,7 +21,7 @@ JSON_LINES: Decorator = click.option(
 
 def show_json(value: Any) -> None:
     """Print a body of the HTTP interface as one line."""
-    click.echo(bodies.write(value))
+    click.echo(bodies.write(value).decode())
 
 
 def show_json_lines(values: Iterable[Any]) -> None:

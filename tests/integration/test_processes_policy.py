@@ -58,6 +58,29 @@ def test_nodes_and_tasks_are_listed(lab, ask):
     assert ask("task", "c", status=1) == "crawler: no task 'c'; see crawler tasks\n"
 
 
+def test_a_task_is_added_once_and_deleted(lab, ask):
+    url = lab.site.url("new")
+    wanted = ("add", "new", "--spider=slow", "-a", f"start_urls={url}", "--label=team=x")
+    wanted += ("-s", "delay_s=1")
+    worker = r"go\.micro\.server\.worker-\d \(\S+\)"
+    assert re.fullmatch(rf"new is added; it is assigned on {worker}\n", ask(*wanted))
+    assert re.fullmatch(
+        rf"new is there already, the same; it is \w+ on {worker}\n",
+        ask(*wanted),
+    )
+    refused = ask(*wanted, "--priority=2", "-s", "delay_s=2", status=1)
+    assert refused == (
+        "crawler: task 'new' exists with another specification: parameters.settings.delay_s is 1,"
+        " and you gave 2; priority is 0, and you gave 2; change it with crawler update new, or"
+        " choose another name\n"
+    )
+    assert "is offered by no live worker" in ask("add", "other", "--spider=none", status=1)
+    [line] = ask("tasks", "--label=team=x", "--json").splitlines()
+    assert json.loads(line)["parameters"] == {"start_urls": url, "settings": {"delay_s": 1}}
+    assert ask("delete", "--label=team=x", "--yes") == "new is deleted\n"
+    assert rows(ask("tasks")).keys() == {"a", "b"}
+
+
 def test_the_statistics_of_a_task_come_from_its_worker(lab, ask):
     shown = ask("stats", "a")
     assert re.search(r"^spider +slow$", shown, re.MULTILINE)
