@@ -5,11 +5,12 @@ import json
 import pytest
 
 from crawler.api.http import bodies
+from crawler.cli import cluster
 from crawler.cli.base import commands
 from crawler.model.records import Query, Spec
 from crawler.model.secrets import SecretWish
-from tests.integration.test_cli_cluster import Emptying, left, run  # noqa: F401
-from tests.unit.api.fakes import CALL, FakeBackend
+from tests.integration.test_cli_cluster import Emptying, ItsCrawls, left, run  # noqa: F401
+from tests.unit.api.fakes import CALL, WORKER, FakeBackend
 
 
 @pytest.fixture
@@ -53,6 +54,13 @@ def test_a_list_is_an_object_a_line_as_over_http(run, backend, arguments):  # no
     assert (status, error) == (0, "")
     wanted = json.loads(bodies.write(LISTS[arguments](backend)))
     assert [json.loads(line) for line in said] == wanted
+
+
+def test_crawl_processes_are_objects_with_the_name_of_their_worker(run, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(cluster, "CrawlsClient", ItsCrawls)
+    _, said, _ = run(Emptying(left(1)), "nodes", "--processes", "--json")
+    wanted = [each.to_json() for each in ItsCrawls(WORKER.address, None, None).processes(CALL)]
+    assert [json.loads(line) for line in said] == [{"worker": WORKER.id, **each} for each in wanted]
 
 
 def test_who_waits_for_a_drained_worker_gets_its_end_alone(run):  # noqa: F811
