@@ -33,7 +33,7 @@ def all_commands():
 
 def test_every_command_about_a_cluster_asks_the_master_it_is_told():
     local = {"master", "worker", "run", "runspider", "parse", "shell", "demo", "up", "site"}
-    local |= {"new spider", "check", "items", "certs create", "secret key"}
+    local |= {"new spider", "completion", "check", "items", "certs create", "secret key"}
     local |= {name for name, _ in all_commands() if name.startswith("frontier")}
     for name, command in all_commands():
         asks = any(option.envvar == "CRAWLER_MASTER" for option in command.params)
