@@ -27,6 +27,8 @@ CERTIFICATE_DAYS = 397
 """So long a certificate may count for browsers; then somebody has to think of it once a year."""
 SKEW = timedelta(hours=1)
 """Certificates count from so long ago, because clocks differ."""
+CA = "ca"
+"""The name of the authority's own files, without what follows the dot."""
 OWNERS = 0o600
 READERS = 0o644
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -63,7 +65,7 @@ class Authority:
     @classmethod
     def in_folder(cls, folder: Path) -> Authority:
         """Return the authority of a folder. Make it if there is none. Raises ConfigError."""
-        cert, key = folder / "ca.pem", folder / "ca.key"
+        cert, key = folder / f"{CA}.pem", folder / f"{CA}.key"
         if cert.exists() or key.exists():
             return cls(folder, *_loaded(cert, key), is_new=False)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -145,14 +147,22 @@ def _usage(**wanted: bool) -> x509.KeyUsage:
 
 def check(names: Mapping[str, Sequence[str]]) -> None:
     """Check the names of files, and the hosts of each. Raises ConfigError."""
+    taken: dict[str, str] = {}
     for name, hosts in names.items():
         for host in hosts:
             _general(host.lower())
-        if name == "ca" or not _NAME.fullmatch(_stem(name)):
+        stem = _stem(name)
+        if stem == CA or not _NAME.fullmatch(stem):
             raise ConfigError(
                 f"--name: {name!r} given; letters, digits, dots, hyphens and underscores are "
                 "allowed, but not ca, whose files are those of the authority"
             )
+        if stem in taken:
+            raise ConfigError(
+                f"--host: {taken[stem]!r} and {name!r} given, whose files have one name, "
+                f"{stem}.pem; leave one out, or give one certificate to both with --name"
+            )
+        taken[stem] = name
 
 
 def _stem(name: str) -> str:
@@ -185,10 +195,22 @@ def _loaded(cert: Path, key: Path) -> tuple[x509.Certificate, Key]:
             f"{cert} and {key}: are no authority (PEM) without a password: {error}"
         ) from error
     if not isinstance(loaded_key, Key) or loaded_key.public_key() != loaded.public_key():
-        raise ConfigError(f"{key}: does not belong to {cert}, or is no key on the curve P-256")
+        raise ConfigError(f"{key}: does not belong to {cert}, or is no key on an elliptic curve")
+    if not _is_authority(loaded):
+        raise ConfigError(
+            f"{cert}: is no certificate of an authority; bring the authority's own files back, or "
+            "give another folder"
+        )
     if loaded.not_valid_after_utc <= datetime.now(UTC):
         raise ConfigError(f"{cert}: has expired; make a new authority in another folder")
     return loaded, loaded_key
+
+
+def _is_authority(cert: x509.Certificate) -> bool:
+    try:
+        return cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):  # none, or what nobody can read
+        return False
 
 
 def _public(cert: x509.Certificate) -> bytes:

@@ -108,7 +108,7 @@ def test_a_host_that_is_none_is_refused_and_makes_nothing(tmp_path, host):
     assert not (tmp_path / "tls").exists()
 
 
-@pytest.mark.parametrize("name", ["ca", "../x", "a b"])
+@pytest.mark.parametrize("name", ["ca", "CA", "Ca", "../x", "a b"])
 def test_a_name_that_is_no_file_is_refused(tmp_path, name):
     done = create(tmp_path / "tls", "good.example", name=name)
     assert done.returncode == 2
@@ -134,5 +134,25 @@ def test_an_authority_that_is_not_whole_is_told_and_kept(folder, spoil, complain
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_host_named_ca_is_refused(tmp_path):
-    assert create(tmp_path / "tls", "ca").returncode == 2
+def test_an_authority_of_a_mere_node_is_refused(folder):
+    for end in ("pem", "key"):
+        (folder / f"10.0.0.7.{end}").replace(folder / f"ca.{end}")
+    done = create(folder, "10.0.0.8")
+    assert done.returncode == 2
+    assert "is no certificate of an authority" in done.stderr
+    assert not (folder / "10.0.0.8.pem").exists()
+
+
+@pytest.mark.parametrize("host", ["ca", "CA", "cA"])
+def test_a_host_named_ca_is_refused_and_the_authority_stays(folder, host):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert create(folder, host).returncode == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("hosts", [("a.example", "A.example"), ("fd00::7", "fd00--7")])
+def test_two_hosts_whose_files_would_have_one_name_are_refused(tmp_path, hosts):
+    done = create(tmp_path / "tls", *hosts)
+    assert done.returncode == 2
+    assert all(repr(host) in done.stderr for host in hosts)
+    assert not (tmp_path / "tls").exists()
