@@ -7,6 +7,7 @@ from functools import partial
 
 import gevent
 
+from crawler.api.tls import Certificates
 from crawler.coordination.etcd.client import MOST_CALLS
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.store import Store
@@ -50,6 +51,15 @@ def measure_node(
     _measure_hub(metrics, hub)
     if isinstance(store, EtcdStore):
         _measure_etcd(metrics, store)
+
+
+def measure_certificates(metrics: Metrics, certificates: Certificates) -> None:
+    """Export how long the certificate of a node with TLS still counts."""
+    metrics.gauge_of(
+        "crawler_certificate_seconds_left",
+        "Time until the certificate of this node ends.",
+        certificates.seconds_left,
+    )
 
 
 def _measure_hub(metrics: Metrics, hub: HubWatch) -> None:

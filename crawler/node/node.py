@@ -39,7 +39,7 @@ from crawler.metrics import Metrics
 from crawler.node.access import Access
 from crawler.node.guard.guard import GuardProcess, NoGuard, guard_of
 from crawler.node.master.master import Master
-from crawler.node.measures import measure_node
+from crawler.node.measures import measure_certificates, measure_node
 from crawler.node.membership.addresses import Listen, advertised, parse_listen
 from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
@@ -133,6 +133,8 @@ class Node:
             self._store,
             lambda: self._supervisor.count + self._members.count,
         )
+        if self.certificates is not None:
+            measure_certificates(self._metrics, self.certificates)
         self._rpc = self._build_rpc(self._grpc_at)
         self._http = self._build_http() if serve_http else None
 
@@ -176,7 +178,7 @@ class Node:
         self._guard.start(self._supervisor)
         self._access.start(self._supervisor)
         if self.certificates is not None:
-            self.certificates.start(self._supervisor)
+            self.certificates.start(self._supervisor, self.address)
         self._role.start(self._supervisor)
 
     def _load(self) -> None:

@@ -12,6 +12,13 @@ from typing import Protocol
 
 from crawler.errors import ConfigError
 
+NODES = "tls"
+"""The section of the nodes' own certificates, which gRPC must be able to use. What Redis and etcd
+take is for them to say."""
+
+LEAST_RSA = 2048
+"""The least number of bits of a key for RSA."""
+
 
 class Files(Protocol):
     """A section of the settings that names files: of the authority, of an own certificate, and of
@@ -59,7 +66,10 @@ def check(section: str, files: Files, folder: str) -> None:
                 f"{section}.ca: {path}: contains no certificate (PEM): {error}"
             ) from error
     if files.cert:
-        _check_pair(section, context, Path(folder, files.cert), Path(folder, files.key))
+        cert = Path(folder, files.cert)
+        _check_pair(section, context, cert, Path(folder, files.key))
+        if section == NODES:
+            _check_kind(cert)
 
 
 def _content(folder: str, file: str) -> bytes:
@@ -89,3 +99,30 @@ def _check_pair(section: str, context: ssl.SSLContext, cert: Path, key: Path) ->
             f"{section}.key: {key}: is no private key without a password (PEM) that belongs to "
             f"{section}.cert ({cert}): {error}"
         ) from error
+
+
+def _check_kind(cert: Path) -> None:
+    """Refuse a kind of key that gRPC cannot use: no handshake would come about."""
+    from cryptography import x509  # few commands need it
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    try:
+        key = x509.load_pem_x509_certificate(cert.read_bytes()).public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{NODES}.cert: {cert}: cannot be used: {error}") from error
+    match key:
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
+            return
+        case rsa.RSAPublicKey(key_size=bits) if bits >= LEAST_RSA:
+            return
+        case ec.EllipticCurvePublicKey(curve=curve):
+            kind = f"on the curve {curve.name}"
+        case rsa.RSAPublicKey(key_size=bits):
+            kind = f"for RSA of {bits} bits"
+        case _:
+            kind = f"of another kind ({type(key).__name__})"
+    raise ConfigError(
+        f"{NODES}.cert: {cert}: its key is {kind}, which gRPC cannot use; allowed are the curves "
+        f"P-256 and P-384, and RSA of at least {LEAST_RSA} bits"
+    )

@@ -163,7 +163,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "pluggy",
             "scheduler/loader.py scheduler/hookspecs.py engine/plugins.py engine/hookspecs.py",
         ),
-        ("cryptography", "coordination/sealing.py local/authority.py"),
+        ("cryptography", "coordination/sealing.py local/authority.py settings/tls_files.py"),
         ("snowflake", "coordination/snowflake.py"),
         (
             "msgspec",

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import ssl
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -49,6 +51,12 @@ TURN_S = 0.01
 ANSWER_S = 30.0
 """How many seconds a client has to receive an answer, or to send another piece of its request."""
 
+
+_Serve = Callable[[socket.socket, Any], None]
+
+_OF_CLIENTS = (TimeoutError, ssl.SSLError)
+"""Errors of a connection that are no fault of this server: somebody does not read, or ends TLS
+where it must not end."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {"INVALID_ARGUMENT": "Bad Request", "UNIMPLEMENTED": "Not Implemented"}
@@ -131,14 +139,26 @@ class _Server(WSGIServer):  # type: ignore[misc]
         self._of_client: Counter[str] = Counter()
 
     def handle(self, sock: socket.socket, address: Any) -> None:
-        """Serve one connection."""
+        """Serve one connection. With TLS it has been counted before its handshake."""
+        serve = super().handle
+        if self.ssl_enabled:
+            serve(sock, address)
+        else:
+            self._serve_bounded(serve, sock, address)
+
+    def wrap_socket_and_handle(self, sock: socket.socket, address: Any) -> None:
+        """Do the handshake of one connection, and serve it."""
+        self._serve_bounded(super().wrap_socket_and_handle, sock, address)
+
+    def _serve_bounded(self, serve: _Serve, sock: socket.socket, address: Any) -> None:
         client = str(address[0]) if address else ""
         if self._of_client[client] >= MOST_OF_CLIENT:
-            _refuse(sock, client)
+            if not self.ssl_enabled:  # else it would cost a handshake to tell
+                _refuse(sock, client)
             return
         self._of_client[client] += 1
         try:
-            super().handle(sock, address)
+            serve(sock, address)
         finally:
             self._of_client[client] -= 1
             if not self._of_client[client]:
@@ -258,7 +278,11 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
 
     def _send(self, answer: bytearray) -> None:
         """Send an answer. Most fit into the buffer of the kernel: one system call does. gevent's
-        `sendall` makes another one before, to see how large that buffer is."""
+        `sendall` makes another one before, to see how large that buffer is. Over TLS gevent's
+        `send` does not take the time that it is given."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            super()._sendall(answer)
+            return
         try:
             sent = self.socket.send(answer, timeout=0.0)
         except BlockingIOError:
@@ -274,9 +298,9 @@ class _Handler(WSGIHandler):  # type: ignore[misc]
             self._held += data
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Handle an error, except for a slow client, which is no error of this server."""
+        """Handle an error, except for one of the client, which is no error of this server."""
         self.close_connection = True
-        if error is not self._limit:
+        if error is not self._limit and not isinstance(error, _OF_CLIENTS):
             super().handle_error(kind, error, trace)
 
     def _is_read(self) -> bool:

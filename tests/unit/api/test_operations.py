@@ -6,6 +6,7 @@ from pathlib import Path
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.node.node import Node
 from crawler.settings.sections import ApiSettings, Settings
+from tests.tls import Folder
 
 TEXT = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 
@@ -15,8 +16,10 @@ def test_every_queue_of_a_master_is_described_with_its_limit():
     assert {name: float(limit.replace(",", "")) for name, limit in described.items()} == limits()
 
 
-def test_every_number_is_described_and_every_one_described_is_there():
-    shown = re.findall(r"^# TYPE (crawler_\w+)", metrics(MASTER) + metrics(WORKER), re.MULTILINE)
+def test_every_number_is_described_and_every_one_described_is_there(tmp_path):
+    folder = Folder(tmp_path)
+    text = "".join(metrics(role, tls=folder.settings, folder=tmp_path) for role in (MASTER, WORKER))
+    shown = re.findall(r"^# TYPE (crawler_\w+)", text, re.MULTILINE)
     shown = {name for name in shown if not name.endswith("_created")}
     assert set(re.findall(r"`(crawler_\w+)", TEXT)) == shown
 
@@ -28,9 +31,9 @@ def limits():
     return {name: float(limit) for name, limit in pairs}
 
 
-def metrics(role):
+def metrics(role, **more):
     """All that a node of that role shows, not started yet: it has not read the tokens."""
-    node = Node(role, Settings(api=ApiSettings(open=True)))
+    node = Node(role, Settings(api=ApiSettings(open=True), **more))
     shown = node.app.test_client().get("/metrics").text
     node.stop()
     return shown

@@ -6,27 +6,37 @@ import http.client
 import json
 import socket
 import ssl
+import time
+from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from flask import Flask
 
 from crawler.api.backend import Call
+from crawler.api.http import server as server_module
 from crawler.api.http import tls as http_tls
 from crawler.api.http.server import HttpServer
 from crawler.api.rpc import tls
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.peers import Peers
-from crawler.api.tls import Certificates
-from crawler.clock import SystemClock
+from crawler.api.tls import AGAIN_S, Certificates
+from crawler.clock import ManualClock, SystemClock
 from crawler.errors import ConfigError, Unavailable
+from crawler.metrics import Metrics
 from crawler.model.records import Query
-from crawler.settings import config
+from crawler.settings import config, tls_files
 from crawler.settings.sections import Settings
+from crawler.settings.tls_trial import Trial
+from crawler.supervision import Supervisor
 from tests.tls import Folder
 from tests.unit.api.fakes import FakeBackend, Master, running
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 CALL = Call(5.0)
+DAY_S = 86_400
 
 
 @pytest.fixture
@@ -34,9 +44,9 @@ def folder(tmp_path):
     return Folder(tmp_path)
 
 
-def certificates(folder, **changes):
+def certificates(folder, clock=None, **changes):
     settings = dataclasses.replace(folder.settings, **changes)
-    return Certificates.of(Settings(tls=settings, folder=str(folder.path)), SystemClock())
+    return Certificates.of(Settings(tls=settings, folder=str(folder.path)), clock or SystemClock())
 
 
 def looked(known):
@@ -57,6 +67,11 @@ def serve(folder):
             return known, master.address
 
         yield start
+
+
+def warnings(caplog):
+    """The fields of the warnings so far."""
+    return [each.fields for each in caplog.records if each.levelname == "WARNING"]
 
 
 def asked(address, pem):
@@ -120,18 +135,85 @@ def test_a_certificate_for_another_host_is_refused_and_told(serve, folder):
     assert "crawler certs create FOLDER --host 127.0.0.1" in told
 
 
-def test_an_unknown_authority_is_refused_and_told(serve, folder):
-    folder.renew(authority=trustme.CA())
+def test_an_unknown_authority_is_refused_and_told(serve, tmp_path):
     _, address = serve()
-    told = asked(address, folder.ca)
+    (tmp_path / "other").mkdir()
+    told = asked(address, Folder(tmp_path / "other").ca)
     assert "not signed by the authority" in told
     assert "--tls-ca" in told
 
 
-def test_an_expired_certificate_is_refused_and_told(serve, folder):
+def test_an_expired_certificate_is_refused_and_told(serve, folder, monkeypatch):
     folder.renew(days=-1)
+    monkeypatch.setattr(Trial, "end_s", lambda trial: 0.0)  # else it would not start
     _, address = serve()
     assert "has expired; renew it" in asked(address, folder.ca)
+
+
+@pytest.mark.parametrize(
+    ("days", "authority", "complaint"),
+    [(-1, None, "certificate has expired"), (30, trustme.CA(), "issuer certificate")],
+    ids=["expired", "of another authority"],
+)
+def test_what_others_would_refuse_starts_no_node_and_replaces_nothing(
+    folder, caplog, days, authority, complaint
+):
+    known = certificates(folder)
+    before = known.pem
+    folder.renew(days=days, authority=authority)
+    looked(known)
+    assert known.pem is before
+    [told] = warnings(caplog)
+    assert complaint in told["error"]
+    assert "tls.cert: node.pem" in told["error"]
+    with pytest.raises(ConfigError, match=complaint):
+        certificates(folder)
+
+
+def test_one_that_only_serves_is_refused_where_others_want_one_of_clients(folder, caplog):
+    lenient, strict = certificates(folder), certificates(folder, client_certificates="grpc")
+    before = strict.pem
+    key = ec.generate_private_key(ec.SECP256R1())
+    folder.renew_with(key, ExtendedKeyUsageOID.SERVER_AUTH)
+    looked(lenient)
+    assert lenient.pem == folder.pem
+    looked(strict)
+    assert strict.pem is before
+    assert "purpose" in warnings(caplog)[0]["error"]
+
+
+KINDS = {
+    "P-256": (lambda: ec.generate_private_key(ec.SECP256R1()), ""),
+    "P-384": (lambda: ec.generate_private_key(ec.SECP384R1()), ""),
+    "P-521": (lambda: ec.generate_private_key(ec.SECP521R1()), "curve secp521r1"),
+    "brainpool": (lambda: ec.generate_private_key(ec.BrainpoolP256R1()), "curve brainpoolP256r1"),
+    "Ed25519": (ed25519.Ed25519PrivateKey.generate, "of another kind"),
+    "RSA 2048": (lambda: rsa.generate_private_key(65537, 2048), ""),
+}
+
+
+@pytest.mark.parametrize(("make", "complaint"), KINDS.values(), ids=KINDS)
+def test_a_kind_of_key_that_grpc_cannot_use_replaces_nothing(folder, caplog, make, complaint):
+    known = certificates(folder)
+    before = known.pem
+    folder.renew_with(make())
+    looked(known)
+    if not complaint:
+        assert known.pem == folder.pem
+        return
+    assert known.pem is before
+    [told] = warnings(caplog)
+    assert complaint in told["error"]
+    assert "P-256 and P-384, and RSA" in told["error"]
+    with pytest.raises(ConfigError, match=complaint):
+        certificates(folder)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, complaint) in KINDS.items() if not complaint])
+def test_each_kind_that_is_taken_serves_grpc(serve, folder, kind):
+    folder.renew_with(KINDS[kind][0]())
+    _, address = serve()
+    assert asked(address, folder.ca) == ""
 
 
 @pytest.mark.parametrize("who", ["grpc", "all"])
@@ -240,6 +322,49 @@ def test_http_without_tls_is_answered_with_a_word_of_it(web, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_connections_count_before_their_handshake(web, folder, trusting, monkeypatch):
+    monkeypatch.setattr(server_module, "MOST_OF_CLIENT", 2)
+    _, address = web()
+    host, _, port = address.rpartition(":")
+    silent = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(2)]
+    with socket.create_connection((host, int(port)), PATIENCE_S) as more:
+        assert more.recv(100) == b"", "closed"
+    silent.pop().close()
+    eventually(lambda: is_served(address, trusting), what="a place is free")
+    silent.pop().close()
+
+
+def is_served(address, context):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return got_anew(address, context) == 200
+
+
+def test_a_client_that_does_not_take_its_answers_leaves_no_traceback(
+    folder, trusting, monkeypatch, capfd
+):
+    monkeypatch.setattr(server_module, "ANSWER_S", 0.3)
+    metrics = Metrics()
+    large = Flask("large")
+    large.add_url_rule("/", view_func=lambda: b"x" * 20_000_000)
+    server = HttpServer("127.0.0.1", 0, large, metrics, certificates(folder))
+    server.start()
+
+    def connections():
+        return metrics.registry.get_sample_value(
+            "crawler_queue_length", {"queue": "http connections"}
+        )
+
+    with (
+        socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as plain,
+        trusting.wrap_socket(plain, server_hostname="127.0.0.1") as slow,
+    ):
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert slow.recv(5) == b"HTTP/"
+        eventually(lambda: connections() == 0)
+    server.stop(0.0)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     "words", [b"", http_tls.HANDSHAKE + b"\3\1"], ids=["silent", "half a hello"]
 )
@@ -267,6 +392,76 @@ def test_files_that_do_not_fit_yet_keep_the_former_ones_and_are_told(folder, cap
     (folder.path / "node.pem").write_bytes(new_cert)
     looked(known)
     assert (known.pem.cert, known.pem.key) == (new_cert, new_key)
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(folder, monkeypatch, caplog):
+    clock = ManualClock(time.time_ns())
+    known = certificates(folder, clock)
+    readable = Path.read_bytes
+
+    def locked(path):
+        if path.name == "node.key":
+            raise PermissionError(13, "Permission denied", str(path))
+        return readable(path)
+
+    monkeypatch.setattr(Path, "read_bytes", locked)
+    new = folder.renew()
+    for _ in range(5):
+        looked(known)
+        clock.advance(AGAIN_S)
+    assert len([each for each in warnings(caplog) if "Permission denied" in each["error"]]) == 1
+    monkeypatch.setattr(Path, "read_bytes", readable)
+    looked(known)
+    assert (known.pem.cert, known.pem.key) == new
+
+
+def test_files_whose_mode_has_changed_are_read_anew(folder, monkeypatch):
+    known = certificates(folder)
+    before = known.pem
+    folder.renew()
+    with monkeypatch.context() as patch:
+        patch.setattr(tls_files, "read", refusing)
+        looked(known)
+    assert known.pem is before
+    (folder.path / "node.key").chmod(0o640)
+    looked(known)
+    assert known.pem == folder.pem
+
+
+def refusing(*_):
+    raise ConfigError("cannot be read")
+
+
+def test_a_certificate_that_ends_soon_is_told_once_a_day(folder, caplog):
+    folder.renew(days=15)
+    clock = ManualClock(time.time_ns())
+    known = certificates(folder, clock)
+    looked(known)
+    assert known.seconds_left() == pytest.approx(15 * DAY_S, abs=60)
+    assert warnings(caplog) == []
+    clock.advance(1.5 * DAY_S)
+    looked(known)
+    assert [each["days_left"] for each in warnings(caplog)] == [13.5]
+    clock.advance(DAY_S)
+    looked(known)
+    assert [each["days_left"] for each in warnings(caplog)] == [13.5, 12.5]
+    folder.renew(days=30)
+    looked(known)
+    clock.advance(DAY_S)
+    looked(known)
+    assert len(warnings(caplog)) == 2
+
+
+@pytest.mark.parametrize("host", ["node-1.example", "10.0.0.7", "[fd00::7]"])
+def test_a_certificate_that_does_not_name_its_node_is_told_once(folder, caplog, host):
+    supervisor = Supervisor("tests")
+    folder.renew(host.strip("[]"))
+    certificates(folder).start(supervisor, f"{host}:9090")
+    assert warnings(caplog) == []
+    certificates(folder).start(supervisor, "10.0.0.8:9090")
+    [told] = warnings(caplog)
+    assert told["host"] == "10.0.0.8"
+    supervisor.stop(PATIENCE_S)
 
 
 def test_files_that_still_change_are_left_alone(folder, caplog):
