@@ -53,7 +53,8 @@ def write(value: Any) -> bytes:
     """Encode a value as a body: compact, and in UTF-8 whatever the strings contain."""
     try:
         return msgspec.json.encode(value)
-    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair; more than 64 bits
+    # Half a surrogate pair; more than 64 bits; a subclass of str or int, None or True as a key.
+    except (UnicodeEncodeError, OverflowError, TypeError):
         return _ENCODER.encode(value).encode(errors="backslashreplace")
 
 

@@ -116,6 +116,21 @@ def test_half_a_character_and_a_long_number_are_written_too():
     )
 
 
+class Word(str):
+    """A str of a spider's own class."""
+
+
+class Count(int):
+    """An int of a spider's own class."""
+
+
+def test_subclasses_and_keys_that_are_no_texts_are_written_as_json_has_them():
+    told = {"word": Word("ü"), "count": Count(7), "keys": {None: 1, True: 2, 3: 4}}
+    ours = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    assert bodies.write(told) == ours
+    assert json.loads(ours)["keys"] == {"null": 1, "true": 2, "3": 4}
+
+
 def test_constraints_are_judged_over_grpc_as_over_http():
     bad = pb.Constraints(
         requests={"cpu": math.nan},
