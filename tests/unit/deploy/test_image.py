@@ -1,13 +1,22 @@
 """The Dockerfile and compose.yaml, as far as they can be checked without Docker."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
 from compose_spec import PyCompose
 
+from crawler.api.http.server import HttpServer
+from crawler.api.tls import Certificates
+from crawler.clock import SystemClock
+from crawler.settings.sections import Settings
 from tests.source import ROOT
+from tests.tls import Folder
+from tests.unit.api.fakes import Master
 from tests.unit.deploy.facts import (
     BUILD,
     DATA,
@@ -111,3 +120,26 @@ def test_what_compose_asks_for_health_compiles():
         kind, program, flag, source = COMPOSE["services"][role]["healthcheck"]["test"]
         assert (kind, program, flag) == ("CMD", "python", "-c")
         compile(source, role, "exec")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_with_tls_the_same_command_asks_over_https(role, tmp_path):
+    """As docs/deploying.md and the comment at the command say."""
+    folder = Folder(tmp_path)
+    known = Certificates.of(Settings(tls=folder.settings, folder=str(tmp_path)), SystemClock())
+    server = HttpServer("127.0.0.1", 0, Master().app, certificates=known)
+    server.start()
+    *_, source = COMPOSE["services"][role]["healthcheck"]["test"]
+    asked = source.replace("http:", "https:").replace(f":{ports_of(role)[0]}/", f":{server.port}/")
+
+    def status(ca):
+        """How the command ends that trusts this authority."""
+        environment = {**os.environ, "SSL_CERT_FILE": str(ca)}
+        return subprocess.run(
+            [sys.executable, "-c", asked], env=environment, capture_output=True, check=False
+        )
+
+    assert status(tmp_path / "ca.pem").returncode == 0
+    (tmp_path / "other").mkdir()
+    assert status(Folder(tmp_path / "other").path / "ca.pem").returncode == 1
+    server.stop(0.0)
