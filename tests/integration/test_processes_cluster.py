@@ -22,6 +22,7 @@ def test_etcdctl_shows_the_keys_of_the_interface_and_no_others(lab):
     candidates = [key for key in found if key.startswith("/resources/election/")]
     registry = "/micro/registry/go.micro.server"
     assert sorted(set(found) - set(candidates)) == [
+        "/crawler/access/nodes",
         "/crawler/snowflake",
         f"{registry}.master/go.micro.server.master-1",
         f"{registry}.master/go.micro.server.master-2",

@@ -37,6 +37,7 @@ from tests.mutants import (
     shared_crawls,
     shared_hosts,
     tasks_going_on,
+    tls,
 )
 from tests.mutants.mutant import Mutant
 
@@ -56,6 +57,7 @@ PARTS = (
     crew,
     doors,
     oidc,
+    tls,
     redis_store,
     redis_shards,
     shards,

@@ -182,6 +182,14 @@ def test_one_that_only_serves_is_refused_where_others_want_one_of_clients(folder
     assert "purpose" in warnings(caplog)[0]["error"]
 
 
+def test_an_authority_need_not_be_a_root(serve, folder):
+    folder.authority = trustme.CA().create_child_ca()
+    folder.authority.cert_pem.write_to_path(folder.path / "ca.pem")
+    folder.renew()
+    _, address = serve(client_certificates="grpc")
+    assert asked(address, folder.pem) == ""
+
+
 KINDS = {
     "P-256": (lambda: ec.generate_private_key(ec.SECP256R1()), ""),
     "P-384": (lambda: ec.generate_private_key(ec.SECP384R1()), ""),
@@ -324,6 +332,7 @@ def test_http_without_tls_is_answered_with_a_word_of_it(web, capfd):
 
 def test_connections_count_before_their_handshake(web, folder, trusting, monkeypatch):
     monkeypatch.setattr(server_module, "MOST_OF_CLIENT", 2)
+    monkeypatch.setattr(http_tls, "HANDSHAKE_S", 10 * PATIENCE_S)
     _, address = web()
     host, _, port = address.rpartition(":")
     silent = [socket.create_connection((host, int(port)), PATIENCE_S) for _ in range(2)]
