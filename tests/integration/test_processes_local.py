@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -84,8 +85,9 @@ class Terminal:
         return self._process.wait(PATIENCE_S) if self._reader.dead else None
 
     def close(self):
-        """End the command, if it still runs."""
-        self._process.kill()
+        """End the command, if it still runs, in order: its nodes end with it."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)
         os.close(self._ours)
 
