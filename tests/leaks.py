@@ -105,6 +105,7 @@ def nothing_is_left_by(whose: str) -> Iterator[None]:
             told = "\n  ".join(f"{text}{_ends(text)}" for text in left)
             pytest.fail(f"{whose} have left:\n  {told}", pytrace=False)
         gevent.sleep(0.02)
+        gc.collect()  # a thread that has ended just now may have held a channel of gRPC
     _after_the_last = after
     gc.freeze()  # what this file has made and the session keeps, the next files need not look at
 
