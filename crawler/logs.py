@@ -144,13 +144,13 @@ class JsonFormatter(logging.Formatter):
             "ts": _timestamp(record),
             "logger": record.name,
             "caller": f"{record.filename}:{record.lineno}",
-            "msg": record.getMessage(),
+            "msg": hide(record.getMessage()),
         }
         for key, value in _fields(record).items():
-            line[f"{key}_" if key in _RESERVED else key] = value
+            line[f"{key}_" if key in _RESERVED else key] = hidden(value)
         if record.exc_info:
-            line["stack"] = self.formatException(record.exc_info)
-        return json.dumps(hidden(line), default=str, ensure_ascii=False)
+            line["stack"] = hide(self.formatException(record.exc_info))
+        return json.dumps(line, default=str, ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):
@@ -163,13 +163,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as a readable line, followed by the traceback if there is one."""
         clock = _timestamp(record)[11:23]
-        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        line = f"{clock} {record.levelname:<7} {record.getMessage()} {fields}".rstrip()
+        fields = " ".join(f"{key}={hide(str(value))}" for key, value in _fields(record).items())
+        line = f"{clock} {record.levelname:<7} {hide(record.getMessage())} {fields}".rstrip()
         if self._colour and record.levelname in _COLOURS:
             line = f"{_COLOURS[record.levelname]}{line}\x1b[0m"
         if record.exc_info:
-            line = f"{line}\n{self.formatException(record.exc_info)}"
-        return hide(line)
+            line = f"{line}\n{hide(self.formatException(record.exc_info))}"
+        return line
 
 
 def _timestamp(record: logging.LogRecord) -> str:
@@ -178,5 +178,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields of a line. Their names are ours, and nothing is hidden there; a spider may have
+    made others of a value."""
     fields: dict[str, Any] = getattr(record, "fields", {})
-    return fields
+    return {key if str(key).isidentifier() else hide(str(key)): fields[key] for key in fields}

@@ -1,57 +1,95 @@
 """Hides the values of secrets in texts that leave a run: logs, reasons, statistics.
 
-A process remembers each value that it was given. In a text its name stands in its place, as
-`secret:shop-login`. A value is found also as JSON, Python and URLs write it, line by line, and
-where a message cuts it off with dots.
+A process remembers each value that it was given, until some time after the last run that has it. In
+a text its name stands in its place, as `secret:shop-login`. A value is found in the forms that
+texts give it (`redacted_forms.py`), and where a message cuts it off with dots.
+
+What this costs grows with the text, and not with what is known: a form is looked for only where its
+first characters stand.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
 
-LEAST = 4
-"""The characters of the shortest value that is hidden: a shorter one is in too many words."""
+from crawler.redacted_forms import Forms, even, forms_of
+
+LEAST = 8
+"""The characters of the shortest form that is hidden: a shorter one is in too many words."""
+LATELY = 500
+"""So many values are still hidden after their last run has ended: its last lines may come later."""
 _DOTS = re.compile(r"\.\.\.|…")
 """With these a message cuts a value off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A part of a text that stands for a value."""
+
+    start: int
+    end: int
+    name: str
 
 
 class Redactor:
     """Knows values, and what stands for each."""
 
     def __init__(self, names: Mapping[str, str] | None = None, least: int = LEAST) -> None:
-        """`names` are what is shown instead, by value. No value shorter than `least` is hidden."""
+        """`names` are what is shown instead, by value. No form shorter than `least` is hidden."""
         self._least = least
-        self._shown: dict[str, str] = {}
-        """What is shown, by each form of a value."""
-        self._forms = re.compile("(?!)")
+        self._makers: list[Forms] = [forms_of]
+        self._names: dict[str, str] = {}
+        """What is shown, by value."""
+        self._forms: dict[str, dict[str, str]] = {}
+        """For each form the values that have it, with what is shown. The first counts."""
+        self._index: dict[str, list[str]] = {}
+        """The forms by their first characters, the longest first."""
+        self._firsts = re.compile("(?!)")
+        """Finds the characters with which forms begin."""
         self.add(names or {})
+
+    @property
+    def size(self) -> int:
+        """How many forms are looked for."""
+        return len(self._forms)
+
+    def know(self, maker: Forms) -> None:
+        """Look also for the forms that `maker` yields of a value. Repeating it is harmless."""
+        if maker not in self._makers:
+            self._makers.append(maker)
+            self._look_for(self._names)
 
     def add(self, names: Mapping[str, str]) -> None:
         """Hide these values too. It is known what stands for a value: the first name stays."""
-        before = len(self._shown)
-        for value, name in names.items():
-            for form in _forms(value):
-                if len(form) >= self._least:
-                    self._shown.setdefault(form, name)
-        if len(self._shown) > before:
-            longest_first = sorted(self._shown, key=len, reverse=True)
-            self._forms = re.compile("|".join(map(re.escape, longest_first)))
+        new = {value: name for value, name in names.items() if value not in self._names}
+        self._names |= new
+        self._look_for(new)
+
+    def forget(self, values: Sequence[str]) -> None:
+        """Hide these values no more."""
+        for value in values:
+            if self._names.pop(value, None) is not None:
+                for form in self._forms_of(value):
+                    self._drop(form, value)
+        self._note_firsts()
 
     def hide(self, text: str) -> str:
         """Return the text without the values."""
-        if not self._shown:
-            return text
-        text = self._forms.sub(lambda found: self._shown[found[0]], text)
-        return self._without_beginnings(text) if _DOTS.search(text) else text
+        return self._hidden(text, even(text))[0] if self._index else text
+
+    def hide_begun(self, text: str) -> tuple[str, str]:
+        """Return the beginning of a text without the values, and its rest as it is: that may be the
+        beginning of a value whose end comes later."""
+        return self._hidden(text, even(text), is_begun=True) if self._index else (text, "")
 
     def hidden(self, value: Any) -> Any:
         """Return a value without the secrets in its texts, at any depth."""
-        if not self._shown:
+        if not self._index:
             return value
         if isinstance(value, str):
             return self.hide(value)
@@ -63,55 +101,156 @@ class Redactor:
             return value
         return self.hide(str(value))
 
-    def _without_beginnings(self, text: str) -> str:
-        """Hide values of which dots have left only the beginning."""
-        parts, at = [], 0
-        for dots in _DOTS.finditer(text):
-            parts += [self._without_beginning(text[at : dots.start()]), dots[0]]
-            at = dots.end()
-        return "".join([*parts, text[at:]])
+    def _look_for(self, names: Mapping[str, str]) -> None:
+        changed = set()
+        for value, name in names.items():
+            for form in self._forms_of(value):
+                if form not in self._forms:
+                    self._index.setdefault(form[: self._least], []).append(form)
+                    changed.add(form[: self._least])
+                self._forms.setdefault(form, {})[value] = name
+        for first in changed:
+            self._index[first].sort(key=len, reverse=True)
+        self._note_firsts()
 
-    def _without_beginning(self, text: str) -> str:
-        for form, name in self._shown.items():
-            for size in range(min(len(form), len(text)), self._least - 1, -1):
-                if text.endswith(form[:size]):
-                    return text[: len(text) - size] + name
-        return text
+    def _forms_of(self, value: str) -> set[str]:
+        forms = {form for maker in self._makers for form in maker(value)}
+        return {form for form in forms if len(form) >= self._least}
+
+    def _drop(self, form: str, value: str) -> None:
+        values, first = self._forms[form], form[: self._least]
+        del values[value]
+        if not values:
+            del self._forms[form]
+            self._index[first].remove(form)
+            if not self._index[first]:
+                del self._index[first]
+
+    def _note_firsts(self) -> None:
+        letters = "".join(sorted({re.escape(first[0]) for first in self._index}))
+        self._firsts = re.compile(f"[{letters}]" if letters else "(?!)")
+
+    def _hidden(self, text: str, plain: str, is_begun: bool = False) -> tuple[str, str]:
+        """`plain` is the text as forms are written: no shorter, and no longer."""
+        cuts = [dots.start() for dots in _DOTS.finditer(plain)]
+        parts, at, end = [], 0, len(text)
+        for found in self._finds(plain, [*cuts, end] if is_begun else cuts):
+            if is_begun and found.end == end and plain[found.start :] not in self._forms:
+                end = found.start
+                break
+            parts += [text[at : found.start], found.name]
+            at = found.end
+        if is_begun and end == len(text):  # too few characters to tell what they begin
+            end = max(at, end - self._least + 1)
+        return "".join([*parts, text[at:end]]), text[end:]
+
+    def _finds(self, plain: str, cuts: Sequence[int]) -> Iterator[_Found]:
+        """Yield what stands for values, from left to right. At `cuts` a text is cut off."""
+        at, index, least = 0, self._index, self._least
+        while begun := self._firsts.search(plain, at):
+            at = begun.start()
+            forms = index.get(plain[at : at + least])
+            found = _longest(forms, plain, at, cuts, least) if forms else None
+            if found is None:
+                at += 1
+            else:
+                form, end = found
+                yield _Found(at, end, next(iter(self._forms[form].values())))
+                at = end
 
 
-def _forms(value: str) -> Iterator[str]:
-    """Yield a value as texts may have it."""
-    yield value
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield repr(value)[1:-1]
-    raw = value.encode(errors="surrogatepass")
-    yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
-    yield base64.b64encode(raw).decode()
-    lines = value.splitlines()
-    if len(lines) > 1:
-        yield from filter(str.strip, lines)
+def _longest(
+    forms: Sequence[str], plain: str, at: int, cuts: Sequence[int], least: int
+) -> tuple[str, int] | None:
+    """Return which form stands at a place, and where it ends there; None if none does. A whole one
+    counts more than one that is cut off."""
+    for form in forms:
+        if plain.startswith(form, at):
+            return form, at + len(form)
+    ends = [(end, form) for form in forms if (end := _cut_end(form, plain, at, cuts)) - at >= least]
+    if not ends:
+        return None
+    end, form = max(ends)
+    return form, end
 
 
-_known = Redactor()
+def _cut_end(form: str, plain: str, at: int, cuts: Sequence[int]) -> int:
+    """Return up to which cut the beginning of a form stands at a place; 0 if up to none."""
+    first = bisect_left(cuts, at + 1)
+    if first == len(cuts) or cuts[first] > at + len(form):
+        return 0
+    size = bisect_right(
+        range(1, len(form) + 1), 0, key=lambda size: not plain.startswith(form[:size], at)
+    )
+    last = bisect_right(cuts, at + size)
+    return cuts[last - 1] if last > first else 0
+
+
+class Remembered:
+    """The values that a process has been given, and how many of its runs have each."""
+
+    def __init__(self) -> None:
+        self.redactor = Redactor()
+        self._runs: Counter[str] = Counter()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """The values that no run has any more, those first that were let go first."""
+
+    def remember(self, names: Mapping[str, str]) -> None:
+        """Hide values of a run that begins, given with what is shown."""
+        self._runs.update(names.keys())
+        for value in names:
+            self._ended.pop(value, None)
+        self.redactor.add(names)
+
+    def let_go(self, values: Sequence[str]) -> None:
+        """Note that a run with these values has ended."""
+        for value in values:
+            self._runs[value] -= 1
+            if self._runs[value] <= 0:
+                del self._runs[value]
+                self._ended[value] = None
+        late = max(0, len(self._ended) - LATELY)
+        self.redactor.forget([self._ended.popitem(last=False)[0] for _ in range(late)])
+
+
+_known = Remembered()
 """What this process has been given. Its log is one for all parts of the process too."""
 
 
-def remember(secrets: Mapping[str, str]) -> None:
-    """Hide these secrets of tasks, given by their names, from now on."""
-    _known.add({value: f"secret:{name}" for name, value in secrets.items()})
+def know(maker: Forms) -> None:
+    """Look also for the forms that `maker` yields of a value. Repeating it is harmless."""
+    _known.redactor.know(maker)
+
+
+def remember(secrets: Mapping[str, str], former: Mapping[str, str] | None = None) -> None:
+    """Hide these secrets of a run that begins, given by their names, and their `former` values."""
+    _known.remember(_shown(secrets, former or {}))
+
+
+def let_go(secrets: Mapping[str, str], former: Mapping[str, str] | None = None) -> None:
+    """Note that a run has ended which had these secrets. Call it once for each `remember`."""
+    _known.let_go(list(_shown(secrets, former or {})))
 
 
 def hide_also(names: Mapping[str, str]) -> None:
-    """Hide these values too, with what is shown instead."""
-    _known.add(names)
+    """Hide these values too, with what is shown instead, as long as the process lives."""
+    _known.remember(names)
 
 
 def hide(text: str) -> str:
     """Return a text without the values that this process has been given."""
-    return _known.hide(text)
+    return _known.redactor.hide(text)
+
+
+def hide_begun(text: str) -> tuple[str, str]:
+    """Return the beginning of a text without them, and its rest, which may begin one."""
+    return _known.redactor.hide_begun(text)
 
 
 def hidden(value: Any) -> Any:
     """Return a value without them, at any depth."""
-    return _known.hidden(value)
+    return _known.redactor.hidden(value)
+
+
+def _shown(*secrets: Mapping[str, str]) -> dict[str, str]:
+    return {value: f"secret:{name}" for each in secrets for name, value in each.items()}

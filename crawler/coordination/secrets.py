@@ -19,7 +19,7 @@ from crawler.coordination.store import Get, KeyValue, Store
 from crawler.errors import Conflict, CrawlerError, NotFound, Rejected
 from crawler.logs import get_logger
 from crawler.model.records import Leadership
-from crawler.model.secrets import Secret, SecretWish
+from crawler.model.secrets import Opened, Secret, SecretWish
 
 LAST_NS = 2**63 - 1
 
@@ -43,9 +43,20 @@ class Secrets:
         """Store a secret, or another value of it. Raises NoKey, Conflict, LeadershipLost,
         Retryable, StoreRefused."""
         secret = Secret(wish.name, now_ns, by, self._seals.key_id)
-        value = _encode(secret, self._seals.seal(wish.name, wish.value))
-        self._write(leadership, wish.name, value, self._get(wish.name))
+        before = self._get(wish.name)
+        former = self._former(wish, before)
+        sealed = [self._seals.seal(wish.name, text) for text in (wish.value, former) if text]
+        self._write(leadership, wish.name, _encode(secret, *sealed), before)
         return secret
+
+    def _former(self, wish: SecretWish, before: KeyValue | None) -> str:
+        """The value that a secret had before. A value that is only sealed anew keeps the one that
+        it had. Empty if there is none, or nobody can open it."""
+        try:
+            opened = self._opened(wish.name, before)
+        except Rejected:
+            return ""
+        return opened.former if opened.value == wish.value else opened.value
 
     def remove(self, leadership: Leadership, name: str) -> Secret:
         """Remove a secret, and return it. Raises NotFound, and as `put` does."""
@@ -55,23 +66,24 @@ class Secrets:
         self._write(leadership, name, None, before)
         return _shown(self._keys, before) or Secret(name)
 
-    def values(self, names: Iterable[str]) -> Mapping[str, str]:
+    def opened(self, names: Iterable[str]) -> Mapping[str, Opened]:
         """Return the values of these secrets. Raises NotFound, NoKey and CannotUnseal, which name
         the secret, and Retryable."""
-        wanted = sorted(names)
-        return dict(self._value(name, self._get(name)) for name in wanted)
+        return {name: self._opened(name, self._get(name)) for name in sorted(names)}
 
-    def _value(self, name: str, kv: KeyValue | None) -> tuple[str, str]:
+    def _opened(self, name: str, kv: KeyValue | None) -> Opened:
         if kv is None:
             raise NotFound(f"no secret {name!r} is there; set it: crawler secret set {name}")
         try:
-            _, sealed = _decode(kv)
+            fields, sealed = _decode(kv)
+            former = _sealed(fields, "Former")
         except ValueError as error:
             raise Rejected(
                 f"secret {name!r} cannot be read: {error}; set it again: crawler secret set {name}"
             ) from None
         try:
-            return name, self._seals.unseal(name, sealed)
+            value = self._seals.unseal(name, sealed)
+            return Opened(value, self._seals.unseal(name, former) if former else "")
         except CrawlerError as error:
             told = str(error)
             raise type(error)(told if name in told else f"secret {name!r}: {told}") from None
@@ -88,11 +100,12 @@ class Secrets:
             raise Conflict(f"secret {name} was changed at the same moment; try again")
 
 
-def _encode(secret: Secret, sealed: bytes) -> bytes:
+def _encode(secret: Secret, sealed: bytes, former: bytes = b"") -> bytes:
     return dump(
         {
             "Name": secret.name,
             "Sealed": base64.b64encode(sealed).decode(),
+            "Former": base64.b64encode(former).decode(),
             "Key": secret.key_id,
             "SetTime": secret.set_ns,
             "SetBy": secret.set_by,
@@ -119,7 +132,11 @@ def _shown(keys: Keys, kv: KeyValue) -> Secret | None:
 def _decode(kv: KeyValue) -> tuple[Mapping[str, Any], bytes]:
     """Return the fields of a secret, and its sealed value. Raises ValueError."""
     value = load_object(kv.value)
+    return value, _sealed(value, "Sealed")
+
+
+def _sealed(fields: Mapping[str, Any], name: str) -> bytes:
     try:
-        return value, base64.b64decode(typed(value, "Sealed", str, ""), validate=True)
+        return base64.b64decode(typed(fields, name, str, ""), validate=True)
     except binascii.Error:
-        raise ValueError("Sealed is no base64") from None
+        raise ValueError(f"{name} is no base64") from None

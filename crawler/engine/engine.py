@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 import gevent
 
+from crawler import redaction
 from crawler.clock import Clock, SystemClock
 from crawler.engine.crawl.crawl import Crawl
 from crawler.engine.crawl.kept import Kept
@@ -17,6 +18,7 @@ from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.download.curl import CurlFetcher
 from crawler.engine.download.downloader import Downloader
 from crawler.engine.download.http_cache import Cache
+from crawler.engine.http.url_forms import forms_in_urls
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
 from crawler.engine.plugins import load
 from crawler.engine.politeness.host_owner import HostOwner
@@ -59,6 +61,7 @@ class Engine:
 
         Raises ConfigError for a bad network or plugin.
         """
+        redaction.know(forms_in_urls)
         self._trusts_tasks = trusts_tasks
         self._settings = crawl_settings
         self._spiders = dict(spiders)

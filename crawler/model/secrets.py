@@ -13,8 +13,9 @@ PREFIX = "secret:"
 """With this a text in the parameters of a task begins that names a secret."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 NAME_WORDS = "1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit"
-LEAST_CHARACTERS = 4
-MOST_BYTES = 65_536
+LEAST_CHARACTERS = 8
+"""A shorter value would be hidden in too many words of logs."""
+MOST_BYTES = 8192
 
 KEY_BYTES = 32
 
@@ -30,6 +31,15 @@ class Secret:
     set_by: str = ""
     key_id: str = ""
     """Under which key its value is sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The value of a secret."""
+
+    value: str = field(repr=False)
+    former: str = field(default="", repr=False)
+    """The value before. A crawl that began with it may still have it, so it is hidden in texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -83,7 +84,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = yaml_text.parse(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: is no YAML: {error}") from error
+        raise ConfigError(f"{file}: is no YAML: {_without_text(error)}") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     if content is None:
@@ -91,6 +92,16 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: {shown(content)} given; a mapping of sections is allowed")
     return content
+
+
+def _without_text(error: Exception) -> str:
+    """Return what is wrong with YAML, and where, but not what stands there: it may be a
+    password."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    problem = re.sub(r"'[^']{2,}'", "another text", str(getattr(error, "problem", "")))
+    return f"{problem}, in line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -190,17 +201,20 @@ class _Loader:
 
     def _read(self, section: str, name: Any, value: Any) -> Any:
         read = self._references.read(value, f"{section}.{name}")
-        return from_text(read, _hint(section, name)) if read != value else read
+        if read != value:
+            read = from_text(read, _hint(section, name))
+        self._references.note_parts(read, f"{section}.{name}")
+        return read
 
     def _take_spiders(self, value: Any) -> None:
-        value = self._references.filled(value, "spiders")
+        value = self._references.filled_alone(value, "spiders")
         if isinstance(value, list):
             self._spiders = tuple(value)
         elif value is not None:
             self._fault("spiders", f"{shown(value)} given; a list is allowed")
 
     def _take_tasks(self, value: Any) -> None:
-        value = self._references.filled(value, "tasks")
+        value = self._references.filled_alone(value, "tasks")
         if value is not None and not isinstance(value, list):
             self._fault("tasks", f"{shown(value)} given; a list is allowed")
             return

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import re
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ KEYS = [base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
 @pytest.fixture(autouse=True)
 def _forgets(monkeypatch):
     """What one test reads is hidden in no other."""
-    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
 
 
 @pytest.fixture
@@ -26,10 +27,14 @@ def load(tmp_path):
     """Load settings from the text of a file, beside which the file `secret` holds the canary."""
     (tmp_path / "secret").write_text(f"{CANARY}\n")
 
-    def load(text="", environment=None):
+    def load(text="", environment=None, is_right=True):
         file = tmp_path / "settings.yaml"
         file.write_text(text)
-        return config.load(str(file), environment or {})
+        if is_right:
+            return config.load(str(file), environment or {})
+        with pytest.raises(ConfigError) as caught:
+            config.load(str(file), environment or {})
+        return str(caught.value).removeprefix(str(tmp_path))
 
     return load
 
@@ -46,6 +51,9 @@ def load(tmp_path):
         ("{user: u, password: 'file:${WHERE}'}", {"WHERE": "secret"}, CANARY),
         ("{user: u}", {"CRAWLER_ETCD_PASSWORD": "${PW}", "PW": CANARY}, CANARY),
         ("{user: u}", {"CRAWLER_ETCD_PASSWORD": "file:secret"}, CANARY),
+        ("{user: u, password: '${PW}'}", {"PW": "file:secret"}, "file:secret"),
+        ("{user: u, password: 'a${PW}'}", {"PW": "file:secret"}, "afile:secret"),
+        ("{user: u}", {"CRAWLER_ETCD_PASSWORD": "${PW}", "PW": "file:secret"}, "file:secret"),
     ],
 )
 def test_a_text_that_stands_elsewhere_is_read(load, text, environment, found):
@@ -102,6 +110,67 @@ def test_what_is_missing_is_named_with_its_setting(load, tmp_path, text, environ
     with pytest.raises(ConfigError) as caught:
         load(text, environment)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${A:-${B}}",
+        "${MY-VAR}",
+        "${A-def}",
+        "${}",
+        "${",
+        "${A",
+        "${A:=b}",
+        "x${hunter 2}",
+        "$${A}${-}",
+    ],
+)
+@pytest.mark.parametrize("place", ["file", "variable", "task"])
+def test_what_is_like_a_reference_and_is_none_is_a_fault_that_names_its_setting(load, text, place):
+    given, environment, path = {
+        "file": (f"etcd: {{password: '{text}'}}", {}, "etcd.password"),
+        "variable": ("", {"CRAWLER_ETCD_PASSWORD": text}, "etcd.password"),
+        "task": (f"tasks: [{{name: a, parameters: {{b: '{text}'}}}}]", {}, "tasks[0].parameters.b"),
+    }[place]
+    with pytest.raises(ConfigError) as caught:
+        load(given, {"B": "b", **environment})
+    [told] = str(caught.value).splitlines()
+    assert f"{path}: a ${{ is given that begins no reference;" in told
+    assert told.endswith("write $${ for a literal ${")
+    assert not {"hunter", "def", "MY-VAR"} & set(told.split())
+
+
+def test_a_list_of_a_variable_names_no_files(load):
+    found = load("worker: {private_targets: '${L}'}", {"L": "10.0.0.0/8, file:secret"}, False)
+    assert "worker.private_targets[1]: 'file:secret' given" in found
+
+
+@pytest.mark.parametrize("value", ["my given password", "ab given cd given ef", "x given"])
+def test_no_error_shows_a_part_of_a_value_that_is_like_its_own_words(load, value):
+    told = load("{etcd: {timeout_s: '${PW}'}, node: {grpc: 'a ${PW}'}}", {"PW": value}, False)
+    assert not re.search("password|cd|ef|x", told.replace("etcd", ""))
+
+
+@pytest.mark.parametrize(
+    "value", ["*hunter2", "[hunter2", "'hunter2", "{hunter2: hunter2: hunter2"]
+)
+def test_no_error_of_yaml_shows_what_stands_there(load, value):
+    told = load(f"etcd:\n  password: {value}\n", {}, False)
+    assert re.search(r"is no YAML: .*, in line \d+, column \d+", told)
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "text", ["crawl: {headers: file:headers}", "crawl: {headers: '${H}'}", "CRAWLER_CRAWL_HEADERS"]
+)
+def test_a_log_shows_no_part_of_a_map_that_was_read_as_one_text(load, tmp_path, text):
+    headers = "Cookie=id-of-session,X-Key=another-word,X-A=b"
+    (tmp_path / "headers").write_text(headers)
+    variable = {text: "file:headers"} if text.isupper() else {"H": headers}
+    assert load("" if text.isupper() else text, variable).crawl.headers["X-A"] == "b"
+    hidden = redaction.hide("id-of-session another-word Cookie b")
+    assert re.fullmatch(r"(file:headers|\$\{H\}) (file:headers|\$\{H\}) Cookie b", hidden)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from crawler.engine.items.pipelines import DropItem, Pipelines
 from crawler.engine.items.sinks.sink import Sink
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
+from crawler.redaction import hide
 from crawler.supervision import do_all
 
 log = get_logger(__name__)
@@ -27,6 +28,19 @@ FLUSH_S = 1.0
 """The seconds that an item stays only in memory, at most."""
 MOST_REASONS = 100
 """The most reasons that are counted separately. All others count as `other`."""
+
+
+class _Short(reprlib.Repr):
+    """Shortens what people see of items. A value of a secret is hidden before it is cut."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(hide(x), level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        return hide(repr(x))[: self.maxother]
+
+
+_SHORT = _Short()
 
 
 class SinkFailed(CrawlerError):
@@ -149,7 +163,7 @@ class ItemWriter:
             "item is dropped",
             task=self._task,
             url=urls.shown(url),
-            reason=str(drop)[:500],
+            reason=hide(str(drop))[:500],
             item=_shown(item),
         )
 
@@ -169,7 +183,7 @@ class ItemWriter:
 def _shown(item: Any) -> str:
     """The beginning of an item, for people."""
     try:
-        return reprlib.repr(item)
+        return _SHORT.repr(item)
     except FAULTS:  # its own code, or a number with too many digits
         return f"an item of class {type(item).__name__}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,6 +19,8 @@ from crawler import coroutines
 from crawler.engine.http.failures import FAULTS
 from crawler.engine.items.item import ALLOWED, fields_of, is_item
 from crawler.errors import ConfigError
+from crawler.model.secrets import NAME, PREFIX
+from crawler.redaction import hide
 from crawler.supervision import do_all
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ Step = Callable[[Any], Any]
 """Takes an item and returns it. Raises DropItem to drop it."""
 
 LONGEST_REASON = 80
+_BEFORE_COLON = re.compile(rf"(?:{PREFIX}{NAME}|[^:])*")
+"""A text up to a colon. That of the name which stands for a value does not count."""
 
 
 class DropItem(Exception):
@@ -36,7 +41,9 @@ class DropItem(Exception):
     def reason(self) -> str:
         """The reason to count: the text before a colon, because the rest is often the item."""
         text = str(self.args[0]) if self.args else ""
-        return text.partition(":")[0].strip()[:LONGEST_REASON] or "no reason given"
+        before = _BEFORE_COLON.match(hide(text))
+        assert before is not None  # it matches nothing at worst
+        return before[0].strip()[:LONGEST_REASON] or "no reason given"
 
 
 class Invalid(DropItem):
@@ -167,7 +174,7 @@ def _fitting(schema: Schema, item: Any) -> Any:
     errors: Mapping[Any, Any] = schema.validate(dict(fields_of(item)))
     if errors:
         fields = ", ".join(sorted(map(str, errors)))
-        raise Invalid(fields[:LONGEST_REASON], str(errors))
+        raise Invalid(hide(fields)[:LONGEST_REASON], str(errors))
     return item
 
 

@@ -189,10 +189,10 @@ class CrawlProcess:
 
     # -- what the worker says --------------------------------------------------------------------
 
-    def _do_start(self, number: int, resource: Resource, secrets: Mapping[str, str]) -> None:
+    def _do_start(self, number: int, resource: Resource, *secrets: Mapping[str, str]) -> None:
         run = CrawlRun(resource)
-        run.secrets = secrets
-        redaction.remember(secrets)
+        run.secrets, run.former = secrets
+        redaction.remember(*secrets)
         self._callback.slots[run.name] = number
         greenlet = self._supervisor.spawn(f"run {run.name}", self._execute, number, run)
         self._slots[number] = _Slot(run, greenlet)
@@ -280,6 +280,7 @@ class CrawlProcess:
         self._are_figures_due = True
         found = None if run.crawl is None else run.crawl.statistics.to_json()
         self._channel.send("ended", [number, status_of(run), found])
+        redaction.let_go(run.secrets, run.former)
 
     def _tell_forever(self, tell_s: float) -> None:
         due_s = 0.0

@@ -11,6 +11,7 @@ from crawler.items.names import FAILED, STOPPED
 from crawler.model.records import Resource, Spec, State
 from crawler.node.crew.told import counts_of, shard_counts_of
 from crawler.node.run.run import Run
+from crawler.redaction import hide
 
 
 class Process(Protocol):
@@ -89,8 +90,9 @@ class DistantRun(Run):
         """Let a process crawl it."""
         self.process = process
         self._state = State.RUNNING
-        process.tell("start", self.number, self.resource, dict(self.secrets))
-        self.secrets = {}  # from now on the process alone has them
+        given = (dict(self.secrets), dict(self.former))
+        process.tell("start", self.number, self.resource, *given)
+        self.secrets = self.former = {}  # from now on the process alone has them
         if self._spec is not self.resource.spec:
             self._tell("adjust", self._spec)
 
@@ -102,7 +104,7 @@ class DistantRun(Run):
 
     def take(self, status: Any) -> None:
         """Take over how it is. Raises KeyError, TypeError and ValueError."""
-        self._state, self._reason = State(status["state"]), str(status["reason"])
+        self._state, self._reason = State(status["state"]), hide(str(status["reason"]))
         self._awaits_spider = bool(status["awaits_spider"])
         self.later_epoch = int(status["later_epoch"])
         self.is_kept = bool(status["is_kept"])

@@ -9,12 +9,14 @@ import sys
 import gevent
 from gevent.os import make_nonblocking, nb_read
 
-from crawler.redaction import hide
+from crawler.redaction import hide, hide_begun
 from crawler.supervision import OnEnd, Supervisor
 
 CHUNK_BYTES = 65_536
-LONGEST_BYTES = 1_000_000
-"""A line that is longer is told in parts."""
+_ESCAPED = "surrogateescape"
+"""So that bytes that are no whole characters stay as they are."""
+LONGEST_BYTES = 65_536
+"""A line that is longer is told in parts: the hub waits while the secrets in a part are hidden."""
 
 
 class Output:
@@ -42,6 +44,7 @@ class Output:
             if not data:
                 break
             self._take(data)
+            gevent.sleep(0)
         if self._rest:
             self._take(b"\n")
 
@@ -62,17 +65,18 @@ class Output:
             gevent.sleep(0)
 
     def _take(self, data: bytes) -> None:
-        lines, newline, rest = (self._rest + data).rpartition(b"\n")
-        if not newline and len(rest) > LONGEST_BYTES:
-            lines, newline, rest = rest, b"\n", b""
-        self._rest = rest
+        lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
-            _print((lines + newline).decode(errors="replace"))
+            _print(hide((lines + newline).decode(errors="replace")))
+        if len(self._rest) > LONGEST_BYTES:
+            part, rest = hide_begun(self._rest.decode(errors=_ESCAPED))
+            self._rest = rest.encode(errors=_ESCAPED)
+            _print(part.encode(errors=_ESCAPED).decode(errors="replace") + "\n")
 
 
 def _print(text: str) -> None:
-    """Pass text on. If nobody takes it (a full disk, a closed pipe), it is lost: a process whose
-    output is not read would stand still."""
+    """Pass on a text without secrets. If nobody takes it (a full disk, a closed pipe), it is lost:
+    a process whose output is not read would stand still."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(hide(text))
+        sys.stderr.write(text)
         sys.stderr.flush()

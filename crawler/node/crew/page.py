@@ -11,6 +11,8 @@ import os
 import time
 from typing import NamedTuple
 
+from crawler.redaction import hide
+
 SIZE = mmap.PAGESIZE
 _TURNED, _SINCE = 0, 1
 _SLOT, _CALLS, _LENGTH, _LIMIT, _CUT, _LATE = 2, 3, 4, 5, 6, 7
@@ -75,7 +77,9 @@ class Page:
     def tell(self, about: str, limit_s: float = 0.0) -> None:
         """Note for which page the next callback is called, and how long it may compute."""
         self._moments[_LIMIT] = limit_s
-        text = about.encode(errors="replace")[:MOST_TEXT_BYTES]
+        text = about.encode(errors="replace")
+        if len(text) > MOST_TEXT_BYTES:  # a secret that is cut would not be found
+            text = hide(about).encode(errors="replace")[:MOST_TEXT_BYTES]
         self._numbers[_LENGTH] = 0
         self._text[: len(text)] = text
         self._numbers[_LENGTH] = len(text)

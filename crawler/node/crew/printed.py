@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 from crawler.engine.stats.current_callback import CurrentCallback
+from crawler.redaction import hide_begun
 
 LOGGER = "spider"
 """The name under which the log has such lines."""
@@ -67,7 +68,8 @@ class Printed(io.TextIOBase):
         task = "" if called is None else called.task
         *lines, rest = (self._rest.pop(task, "") + text).split("\n")
         if len(rest) > LONGEST:
-            lines, rest = [*lines, rest], ""
+            part, rest = hide_begun(rest)
+            lines.append(part)
         if rest:
             self._rest[task] = rest
         self._writes = True

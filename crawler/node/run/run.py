@@ -32,6 +32,8 @@ class Run:
         """How often it was told to stop."""
         self.secrets: Mapping[str, str] = {}
         """The values of the secrets that its task names."""
+        self.former: Mapping[str, str] = {}
+        """Their values before, which earlier runs may have left in what is kept: to be hidden."""
         self._spec = resource.spec
         self._state = State.ASSIGNED
         self._reason = ""
@@ -95,7 +97,8 @@ class Run:
 
     def fail(self, reason: str, awaits_spider: bool = False) -> None:
         """End the run as failed."""
-        self._state, self._reason, self._awaits_spider = State.FAILED, reason, awaits_spider
+        self._state, self._reason = State.FAILED, hide(reason)
+        self._awaits_spider = awaits_spider
         log.warning("run failed", task=self.name, reason=reason)
 
     def interrupt(self, reason: str, charged: bool) -> None:
@@ -103,7 +106,7 @@ class Run:
         ended. `charged` says whether its task is to blame."""
         if not self.ended:
             self._interrupted, self._charged = True, charged
-            self._state, self._reason = State.FAILED, reason
+            self._state, self._reason = State.FAILED, hide(reason)
 
     def report(self) -> Report | None:
         """Return what the leader does not know yet, or None if it knows all.
@@ -126,7 +129,7 @@ class Run:
             id=self.key.id,
             epoch=self.key.epoch,
             state=self._state,
-            reason=_sound(hide(self._reason)),
+            reason=_sound(self._reason),
             awaits_spider=self._awaits_spider,
             counts=counts,
             shard_counts=shard_counts,

@@ -6,9 +6,14 @@ run has the new value.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from crawler import redaction
 from crawler.clock import Backoff, Clock
+from crawler.coordination.sealing import CannotUnseal, NoKey
 from crawler.coordination.secrets import Secrets
+from crawler.engine.http.url_forms import forms_in_urls
 from crawler.errors import CrawlerError, Retryable
 from crawler.logs import get_logger
 from crawler.model.secrets import names_in
@@ -21,24 +26,41 @@ class RunSecrets:
     """Reads secrets for the runs of a worker."""
 
     def __init__(self, secrets: Secrets, clock: Clock) -> None:
+        redaction.know(forms_in_urls)
         self._secrets = secrets
         self._clock = clock
 
-    def give(self, run: Run) -> bool:
-        """Give a run what its task names. Returns whether it can begin: if a secret is not there,
-        or cannot be decrypted, the run has failed."""
+    @contextmanager
+    def given(self, run: Run) -> Iterator[bool]:
+        """A context in which a run has what its task names, and texts hide it. It tells whether the
+        run can begin: if a secret is not there, the run has failed. If this worker lacks the key,
+        it is interrupted: another worker may have that."""
+        can_begin = self._give(run)
+        secrets = (run.secrets, run.former)
+        redaction.remember(*secrets)
+        try:
+            yield can_begin
+        finally:
+            redaction.let_go(*secrets)
+
+    def _give(self, run: Run) -> bool:
         names = names_in(run.resource.spec.parameters)
         backoff = Backoff(most_s=2.0)
         while names and not run.stops:
             try:
-                run.secrets = self._secrets.values(names)
+                opened = self._secrets.opened(names)
             except Retryable as error:
                 log.warning("a run waits for its secrets", task=run.name, why=str(error))
                 self._clock.sleep(backoff.next_s())
+            except (CannotUnseal, NoKey) as error:
+                log.error("this worker cannot open a secret", task=run.name, why=str(error))
+                run.interrupt(str(error), charged=False)
+                return False
             except CrawlerError as error:
                 run.fail(str(error))
                 return False
             else:
-                redaction.remember(run.secrets)
+                run.secrets = {name: each.value for name, each in opened.items()}
+                run.former = {name: each.former for name, each in opened.items() if each.former}
                 return True
         return not names

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import gevent
 from gevent import Greenlet
@@ -84,11 +85,11 @@ class Runs:
         clock: Clock,
         on_end: Callable[[], None],
         most: int,
-        give_secrets: Callable[[Run], bool] = lambda run: True,
+        with_secrets: Callable[[Run], AbstractContextManager[bool]] = lambda run: nullcontext(True),
     ) -> None:
-        """`most` is how many run at once. `give_secrets` prepares a run that begins, and tells
-        whether it can."""
-        self._give_secrets = give_secrets
+        """`most` is how many run at once. `with_secrets` surrounds a run, and tells whether it can
+        begin."""
+        self._with_secrets = with_secrets
         self._most = most
         self._crew = crew
         self._clock = clock
@@ -290,7 +291,8 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run) -> None:
-        if self._give_secrets(run):
-            self._crew.execute(run)
+        with self._with_secrets(run) as can_begin:
+            if can_begin:
+                self._crew.execute(run)
         if run.ended:
             self._on_end()

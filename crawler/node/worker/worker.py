@@ -100,7 +100,7 @@ class Worker:
         self._states = states
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.give)
+        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given)
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         load = OwnLoad(clock, crew.load)

@@ -12,7 +12,7 @@ from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Put
 from crawler.errors import LeadershipLost, NotFound, Rejected
 from crawler.model.records import Leadership
-from crawler.model.secrets import Secret, SecretWish, filled, names_in
+from crawler.model.secrets import Opened, Secret, SecretWish, filled, names_in
 from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
@@ -69,16 +69,17 @@ def test_without_a_key_it_is_told_how_to_make_one(store, leadership):
         secrets_of(store).put(leadership, SecretWish("shop", CANARY), 5, "ann")
     set_canary(store, leadership)
     with pytest.raises(NoKey, match=r"secret 'shop': secrets\.key"):
-        secrets_of(store).values(["shop"])
+        secrets_of(store).opened(["shop"])
 
 
 def test_a_secret_is_read_by_who_has_the_key_and_listed_without_its_value(store, leadership):
     assert set_canary(store, leadership) == Secret("shop", 5, "ann", key_id(OLD))
     set_canary(store, leadership, NEW, name="bank")
-    assert secrets_of(store, NEW, OLD).values({"shop", "bank"}) == {
-        "shop": CANARY,
-        "bank": CANARY,
+    assert secrets_of(store, NEW, OLD).opened({"shop", "bank"}) == {
+        "shop": Opened(CANARY),
+        "bank": Opened(CANARY),
     }
+    assert CANARY not in repr(Opened(CANARY, CANARY))
     assert [each.name for each in secrets_of(store).all()] == ["bank", "shop"]
     assert CANARY not in repr(SecretWish("shop", CANARY))
     assert CANARY not in json.dumps([str(kv) for kv in store.range("/").items])
@@ -88,11 +89,27 @@ def test_a_later_value_counts_and_a_deleted_secret_is_named(store, leadership):
     secrets = secrets_of(store, OLD)
     set_canary(store, leadership)
     secrets.put(leadership, SecretWish("shop", "another"), 6, "bob")
-    assert secrets.values(["shop"]) == {"shop": "another"}
+    assert secrets.opened(["shop"])["shop"].value == "another"
     assert secrets.remove(leadership, "shop").set_by == "bob"
-    for act in (lambda: secrets.values(["shop"]), lambda: secrets.remove(leadership, "shop")):
+    for act in (lambda: secrets.opened(["shop"]), lambda: secrets.remove(leadership, "shop")):
         with pytest.raises(NotFound, match="no secret 'shop'"):
             act()
+
+
+def test_the_value_before_is_kept_sealed_also_when_a_secret_is_sealed_anew(store, leadership):
+    old, both, new = (secrets_of(store, *keys) for keys in ([OLD], [NEW, OLD], [NEW]))
+    for secrets, value in ((old, CANARY), (old, "another one"), (both, "another one")):
+        secrets.put(leadership, SecretWish("shop", value), 6, "bob")
+    assert new.opened(["shop"]) == {"shop": Opened("another one", CANARY)}
+    new.put(leadership, SecretWish("shop", "a third one"), 7, "bob")
+    assert new.opened(["shop"]) == {"shop": Opened("a third one", "another one")}
+    assert not [kv for kv in store.range("/").items if b"one" in kv.value]
+
+
+def test_a_value_before_that_no_key_opens_is_left_out(store, leadership):
+    set_canary(store, leadership)
+    set_canary(store, leadership, NEW)
+    assert secrets_of(store, NEW).opened(["shop"]) == {"shop": Opened(CANARY)}
 
 
 def test_only_the_leader_writes(store, leadership):
@@ -109,7 +126,7 @@ def test_a_secret_that_was_copied_to_another_name_is_refused(store, leadership):
     stolen = store.get(KEYS.secret("shop")).value
     store.txn([], [Put(KEYS.secret("mine"), stolen)])
     with pytest.raises(CannotUnseal, match="'mine'"):
-        secrets_of(store, OLD).values(["mine"])
+        secrets_of(store, OLD).opened(["mine"])
 
 
 @pytest.mark.parametrize("value", [b"", b"{}x", b'{"Sealed": "%"}', b'{"Sealed": 5}'])
@@ -118,7 +135,7 @@ def test_a_value_that_is_no_secret_is_named_and_harms_no_other(store, leadership
     store.txn([], [Put(KEYS.secret("odd"), value)])
     assert [each.name for each in secrets_of(store).all()] == ["shop"]
     with pytest.raises(Rejected, match=r"secret 'odd' cannot be read: .*secret set odd"):
-        secrets_of(store, OLD).values(["odd"])
+        secrets_of(store, OLD).opened(["odd"])
 
 
 PARAMETERS = {

@@ -13,7 +13,7 @@ CANARY = "a word for counters"
 @pytest.fixture(autouse=True)
 def _forgets(monkeypatch):
     """What one test reads is hidden in no other."""
-    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
 
 
 def test_neither_reasons_nor_examples_have_a_value_and_the_counts_stay_right():

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from crawler import redaction
+from crawler.coordination.sealing import CannotUnseal, NoKey
 from crawler.errors import NotFound, Unavailable
 from crawler.model.records import Resource, Spec, State
+from crawler.model.secrets import Opened
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.spawner import environment
 from crawler.node.run.crawl_run import CrawlRun
@@ -14,23 +16,26 @@ from crawler.node.worker.run_secrets import RunSecrets
 from crawler.settings import task_parameters
 
 CANARY = "open sesame"
+FORMER = "what it was"
 PARAMETERS = {"login": "secret:shop", "settings": {"headers": {"Cookie": "secret:shop"}}}
 
 
 class Known:
     """The secrets of a cluster; `away` is how often they cannot be read first."""
 
-    def __init__(self, away=0, **values):
-        self.values_, self.away = values, away
+    def __init__(self, away=0, fault=None, **values):
+        self.values_, self.away, self.fault = values, away, fault
 
-    def values(self, names):
+    def opened(self, names):
+        if self.fault:
+            raise self.fault
         self.away -= 1
         if self.away >= 0:
             raise Unavailable("etcd is away")
         missing = sorted(names - self.values_.keys())
         if missing:
             raise NotFound(f"no secret {missing[0]!r} is there")
-        return {name: self.values_[name] for name in names}
+        return {name: Opened(self.values_[name], FORMER) for name in names}
 
 
 class Engine:
@@ -69,7 +74,7 @@ def spec_of(**settings):
 @pytest.fixture(autouse=True)
 def _forgets(monkeypatch):
     """What one test reads is hidden in no other."""
-    monkeypatch.setattr(redaction, "_known", redaction.Redactor())
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
 
 
 def run_of(kind=CrawlRun, *more):
@@ -77,7 +82,12 @@ def run_of(kind=CrawlRun, *more):
 
 
 def given(run, known):
-    return RunSecrets(known, SimpleNamespace(sleep=lambda seconds: None)).give(run)
+    """Give a run what it may have. It goes on."""
+    return entered(run, known).__enter__()
+
+
+def entered(run, known):
+    return RunSecrets(known, SimpleNamespace(sleep=lambda seconds: None)).given(run)
 
 
 def test_a_run_crawls_with_the_values_and_its_task_keeps_the_names():
@@ -115,7 +125,7 @@ def test_a_run_waits_for_an_etcd_that_is_away_until_it_is_stopped():
 
 def test_a_run_that_names_no_secret_asks_nobody():
     run = CrawlRun(Resource(Spec("task", "shop", {"login": "secret"}), id="1", epoch=1))
-    assert RunSecrets(None, None).give(run)
+    assert given(run, None)
 
 
 def test_without_a_cluster_a_task_that_names_a_secret_fails_and_says_so():
@@ -137,9 +147,10 @@ def test_a_worker_gives_the_values_to_the_crawl_process_and_keeps_none():
     run = run_of(DistantRun, 7)
     assert given(run, Known(shop=CANARY))
     run.begin(Process())
-    assert told == [("start", 7, run.resource, {"shop": CANARY})]
+    assert told == [("start", 7, run.resource, {"shop": CANARY}, {"shop": FORMER})]
     assert run.resource.spec.parameters == PARAMETERS
     assert not run.secrets
+    assert not run.former
 
 
 def test_a_reason_tells_no_value():
@@ -149,8 +160,44 @@ def test_a_reason_tells_no_value():
     assert run.status().reason == "cannot log in with 'secret:shop'"
 
 
-def test_no_crawl_process_gets_the_keys():
-    given = {"CRAWLER_SECRETS_KEY": "a", "MINE": "key", "PATH": "/bin"}
+@pytest.mark.parametrize("fault", [CannotUnseal("sealed under another key"), NoKey("no key")])
+def test_a_worker_that_lacks_the_key_hands_the_task_on(fault):
+    run = run_of()
+    assert not given(run, Known(fault=fault))
+    status = run.status()
+    assert (status.interrupted, status.charged, status.reason) == (True, False, str(fault))
+
+
+def test_the_former_value_is_hidden_too():
+    assert given(run_of(), Known(shop=CANARY))
+    assert redaction.hide(f"{CANARY}, {FORMER}") == "secret:shop, secret:shop"
+
+
+def test_a_reason_is_kept_without_values_and_these_are_forgotten_some_time_later():
+    first, other = run_of(), run_of()
+    known = Known(shop=CANARY)
+    with entered(first, known):
+        first.fail(f"not with {CANARY}")
+        with entered(other, known):
+            pass
+        later_runs()
+        assert redaction.hide(CANARY) == "secret:shop", "a run has it"
+    assert redaction.hide(CANARY) == "secret:shop", "its last lines may come later"
+    later_runs()
+    assert redaction.hide(CANARY) == CANARY
+    assert first.status().reason == "not with secret:shop"
+    assert redaction._known.redactor.size < 100 * redaction.LATELY
+
+
+def later_runs():
+    """Let as many runs end as are remembered, each with a secret of its own."""
+    for number in range(redaction.LATELY + 1):
+        with entered(run_of(), Known(shop=f"a later value {number}")):
+            pass
+
+
+def test_no_crawl_process_gets_the_keys_and_the_token():
+    given = {"CRAWLER_SECRETS_KEY": "a", "CRAWLER_TOKEN": "b", "MINE": "key", "PATH": "/bin"}
     assert environment(given, ["key"]).keys() & given.keys() == {"PATH"}
 
 
