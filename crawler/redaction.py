@@ -11,12 +11,12 @@ first characters stand.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crawler.alike import Alike
 from crawler.redacted_forms import Forms, even, forms_of
 
 LEAST = 8
@@ -47,8 +47,8 @@ class Redactor:
         """What is shown, by value."""
         self._forms: dict[str, dict[str, str]] = {}
         """For each form the values that have it, with what is shown. The first counts."""
-        self._index: dict[str, list[str]] = {}
-        """The forms by their first characters, the longest first."""
+        self._index: dict[str, Alike] = {}
+        """The forms by their first characters."""
         self._firsts = re.compile("(?!)")
         """Finds the characters with which forms begin."""
         self.add(names or {})
@@ -74,8 +74,7 @@ class Redactor:
         """Hide these values no more."""
         for value in values:
             if self._names.pop(value, None) is not None:
-                for form in self._forms_of(value):
-                    self._drop(form, value)
+                self._drop(value)
         self._note_firsts()
 
     def hide(self, text: str) -> str:
@@ -102,29 +101,32 @@ class Redactor:
         return self.hide(str(value))
 
     def _look_for(self, names: Mapping[str, str]) -> None:
-        changed = set()
+        changed: defaultdict[str, set[str]] = defaultdict(set)
         for value, name in names.items():
             for form in self._forms_of(value):
                 if form not in self._forms:
-                    self._index.setdefault(form[: self._least], []).append(form)
-                    changed.add(form[: self._least])
+                    changed[form[: self._least]].add(form)
                 self._forms.setdefault(form, {})[value] = name
-        for first in changed:
-            self._index[first].sort(key=len, reverse=True)
+        for first, forms in changed.items():
+            known = self._index[first].forms if first in self._index else ()
+            self._index[first] = Alike([*known, *forms])
         self._note_firsts()
 
     def _forms_of(self, value: str) -> set[str]:
         forms = {form for maker in self._makers for form in maker(value)}
         return {form for form in forms if len(form) >= self._least}
 
-    def _drop(self, form: str, value: str) -> None:
-        values, first = self._forms[form], form[: self._least]
-        del values[value]
-        if not values:
-            del self._forms[form]
-            self._index[first].remove(form)
-            if not self._index[first]:
-                del self._index[first]
+    def _drop(self, value: str) -> None:
+        changed: defaultdict[str, set[str]] = defaultdict(set)
+        for form in self._forms_of(value):
+            del self._forms[form][value]
+            if not self._forms[form]:
+                del self._forms[form]
+                changed[form[: self._least]].add(form)
+        for first, forms in changed.items():
+            kept = [form for form in self._index.pop(first).forms if form not in forms]
+            if kept:
+                self._index[first] = Alike(kept)
 
     def _note_firsts(self) -> None:
         letters = "".join(sorted({re.escape(first[0]) for first in self._index}))
@@ -150,40 +152,13 @@ class Redactor:
         while begun := self._firsts.search(plain, at):
             at = begun.start()
             forms = index.get(plain[at : at + least])
-            found = _longest(forms, plain, at, cuts, least) if forms else None
+            found = forms.found(plain, at, cuts, least) if forms else None
             if found is None:
                 at += 1
             else:
                 form, end = found
                 yield _Found(at, end, next(iter(self._forms[form].values())))
                 at = end
-
-
-def _longest(
-    forms: Sequence[str], plain: str, at: int, cuts: Sequence[int], least: int
-) -> tuple[str, int] | None:
-    """Return which form stands at a place, and where it ends there; None if none does. A whole one
-    counts more than one that is cut off."""
-    for form in forms:
-        if plain.startswith(form, at):
-            return form, at + len(form)
-    ends = [(end, form) for form in forms if (end := _cut_end(form, plain, at, cuts)) - at >= least]
-    if not ends:
-        return None
-    end, form = max(ends)
-    return form, end
-
-
-def _cut_end(form: str, plain: str, at: int, cuts: Sequence[int]) -> int:
-    """Return up to which cut the beginning of a form stands at a place; 0 if up to none."""
-    first = bisect_left(cuts, at + 1)
-    if first == len(cuts) or cuts[first] > at + len(form):
-        return 0
-    size = bisect_right(
-        range(1, len(form) + 1), 0, key=lambda size: not plain.startswith(form[:size], at)
-    )
-    last = bisect_right(cuts, at + size)
-    return cuts[last - 1] if last > first else 0
 
 
 class Remembered:

@@ -115,9 +115,9 @@ class References:
     def _refuse(self, path: str) -> None:
         """Note a text that is like a reference. It is not shown: it may be a password."""
         fault = (
-            "a ${ is given that begins no reference; ${NAME} and ${NAME:-default} are references,"
-            " of letters, digits and underscores, and a default holds no ${; write $${ for a"
-            " literal ${"
+            "another value given; it has a ${ that begins no reference; ${NAME} and"
+            " ${NAME:-default} are references, where a name has letters, digits and underscores,"
+            " and a default has no ${; write $${ for a literal ${"
         )
         if (path, fault) not in self.faults:
             self.faults.append((path, fault))

@@ -16,6 +16,7 @@ LAYERS = {
             "plural",
             "folders",
             "boot",
+            "alike",
             "redacted_forms",
         },
         {"redaction"},
