@@ -1,5 +1,6 @@
 """A canary: a real cluster whose spider tells its secret wherever it can. Nobody hears it."""
 
+import base64
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from google.protobuf import json_format, message_factory
 from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
 from crawler.coordination.etcd.store import EtcdStore
+from crawler.engine.http import urls
 from crawler.local.cluster import LocalCluster
 from crawler.model.records import Spec, State
 from crawler.model.secrets import SecretWish
@@ -32,7 +34,7 @@ HEADER = "abc-4711-xyz"
 SECOND = "the value after that one"
 
 SPIDERS = """
-import hashlib, logging, os, sys
+import base64, hashlib, logging, os, sys
 import crawler
 
 
@@ -61,6 +63,7 @@ class Leaky(crawler.Spider):
         logging.getLogger("leaky").warning("logged %s", self.login)
         self.logger.error(f"logged {self.login}", extra={"fields": {self.login: [self.login]}})
         yield {"about": hashlib.sha256(f"{self.login} {self.deep}".encode()).hexdigest()}
+        print("coded", base64.b64encode(f"me:{self.login}".encode()).decode())
         yield {"about": "dropped"}
         yield {"about": "failed"}
         yield crawler.Request(f"http://{response.url.split('/')[2]}/nothing?q={self.login}")
@@ -212,7 +215,11 @@ def has_canary(text):
         urllib.parse.quote(CANARY),
         urllib.parse.quote(CANARY, safe=""),
         urllib.parse.quote_plus(CANARY),
+        urls.safe(f"http://h/{CANARY}")[9:],
+        urls.safe(f"http://h/?q={CANARY}")[12:],
+        base64.b64encode(CANARY.encode()).decode(),
         "nr 4711",
+        "nr%204711",
         HEADER,
     }
     return any(form in text for form in forms)
@@ -252,6 +259,10 @@ def test_nobody_hears_the_canary_though_the_spider_tells_it_everywhere(cluster, 
         eventually(lambda told=told: told in logs_of(cluster)["worker-1.log"].replace("'", ""))
     for text in logs_of(cluster).values():
         assert not has_canary(text), [line for line in text.splitlines() if has_canary(line)]
+    audit = json.loads(read(f"http://{cluster.masters[-1].http}/crawler/audit?limit=1000"))
+    told = {(each["action"], each["object"]) for each in audit["records"]}
+    assert {("secret.set", "shop-login"), ("secret.set", "header-1")} <= told
+    assert not has_canary(json.dumps(audit, ensure_ascii=False))
     crawls = {each["task"]: each for each in json.loads(read_crawls(cluster))["crawls"]}
     assert crawls["leaky"]["items_dropped"] == {"secret:shop-login dropped": 1}
 

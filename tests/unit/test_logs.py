@@ -1,12 +1,13 @@
 """Logs: JSON lines for machines, readable lines for people."""
 
+import datetime
 import io
 import json
 import logging
 
 import pytest
 
-from crawler import logs
+from crawler import logs, redaction
 
 
 @pytest.fixture
@@ -71,3 +72,31 @@ def test_auto_is_json_unless_on_a_terminal(stream):
     logs.get_logger("crawler.test").warning("worker joined", node="w-1")
     assert "WARNING" in terminal.getvalue()
     assert "worker joined node=w-1" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_what_the_crawler_itself_writes_stays_though_it_is_like_a_secret(
+    stream, monkeypatch, style
+):
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
+    now = datetime.datetime.now().astimezone().isoformat()[:11]
+    redaction.remember({"a": "worker_id", "b": "crawler.test", "c": "test_logs.py", "d": now})
+    redaction.remember({"e": "open sesame", "f": '"level": "INFO"'})
+    logs.setup("info", style, stream)
+    try:
+        raise ValueError("with open sesame")
+    except ValueError:
+        logs.get_logger("crawler.test").error(
+            "open sesame", worker_id=["open sesame"], **{"of open sesame": 5}, exc_info=True
+        )
+    written = stream.getvalue()
+    assert "open sesame" not in written
+    if style == "text":
+        assert "ERROR   secret:e worker_id=['secret:e'] of secret:e=5\n" in written
+        return
+    line = json.loads(written)
+    assert line["ts"].startswith(now)
+    assert (line["level"], line["logger"]) == ("ERROR", "crawler.test")
+    assert line["caller"].startswith("test_logs.py:")
+    assert (line["msg"], line["worker_id"], line["of secret:e"]) == ("secret:e", ["secret:e"], 5)
+    assert "with secret:e" in line["stack"]

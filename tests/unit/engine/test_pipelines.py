@@ -1,13 +1,17 @@
 """What items pass through: schemas and pipelines; each item ends in one count."""
 
 import dataclasses
+import io
+import json
+import logging
+import re
 import sys
 from types import ModuleType
 
 import pytest
 from marshmallow import EXCLUDE, Schema, fields
 
-from crawler import DropItem
+from crawler import DropItem, logs, redaction
 from crawler.clock import ManualClock
 from crawler.engine.crawl.context import CrawlContext
 from crawler.engine.crawl.item_writer import MOST_REASONS, ItemWriter
@@ -277,3 +281,56 @@ def test_a_plugin_that_fails_is_told_before_the_crawl(monkeypatch):
     )
     with pytest.raises(InvalidArgument, match="pipelines of spider 'shop': ZeroDivisionError"):
         engine.crawl(Spec("task", "shop"), ListSink())
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """The lines of the log, of a process that has a secret."""
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
+    redaction.remember({"shop": CANARY})
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    logs.setup("debug", "json", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+CANARY = "open: sesame, for 4711"
+
+
+@dataclasses.dataclass
+class Login:
+    word: str
+
+
+@pytest.mark.parametrize("before", range(0, 80, 7))
+def test_no_reason_has_a_part_of_a_value(lines, before):
+    class Telling:
+        def process_item(self, item, spider):
+            raise DropItem(f"{'x' * before}{CANARY}: {'y' * (480 - before)}{CANARY}")
+
+    made, _, counters = item_writer(Telling)
+    made.take({"n": 1}, "http://h/")
+    assert list(counters.items_dropped) == [("x" * before + "secret:shop")[:80]]
+    assert "open" not in json.dumps(lines())
+
+
+@pytest.mark.parametrize("item", [{"n": f"{'x' * 9}{CANARY}"}, Login(f"{CANARY}{'x' * 40}")])
+def test_no_log_has_a_part_of_a_value_of_an_item(lines, item):
+    class Dropping:
+        def process_item(self, item, spider):
+            raise DropItem("no")
+
+    made, _, _ = item_writer(Dropping)
+    made.take(item, "http://h/")
+    [line] = lines()
+    assert not re.search("open|sesame|4711", line["item"])
+    assert "secret:" in line["item"]
+
+
+def test_a_schema_tells_no_part_of_a_value(lines):
+    made, _, counters = item_writer(schema=type("One", (Schema,), {}))
+    made.take({"x" * 60 + CANARY: 1}, "http://h/")
+    assert list(counters.items_dropped) == ["invalid " + "x" * 60 + "secret:shop"]

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from crawler import redaction
 from crawler.node.crew.page import MOST_TEXT_BYTES, SIZE, Page
 
 
@@ -102,6 +103,15 @@ def test_any_text_fits(file, text):
     about = page.glance().about
     assert len(about.encode()) <= MOST_TEXT_BYTES + 3
     assert text[:100].replace("\ud800", "?").startswith(about[:100])
+
+
+@pytest.mark.parametrize("before", range(MOST_TEXT_BYTES - 12, MOST_TEXT_BYTES + 2))
+def test_no_page_tells_a_part_of_a_value(file, monkeypatch, before):
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
+    redaction.remember({"shop": "open-sesame"})
+    page = Page(file)
+    page.tell("u" * before + "open-sesame")
+    assert "open" not in redaction.hide(page.glance().about)
 
 
 def test_a_page_that_is_closed_says_what_it_said_last(file):

@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 
+from crawler import redaction
 from crawler.engine.stats.current_callback import Called, CurrentCallback
 from crawler.logs import JsonFormatter
 from crawler.node.crew import printed
@@ -51,6 +52,17 @@ def test_tasks_that_print_by_parts_do_not_mix(current, stdout, out):
     assert told(out) == [("a", "one line"), (None, "x"), ("b", "two!")]
     stdout.end()
     assert told(out)[3:] == [("a", "and ")]
+
+
+@pytest.mark.parametrize("before", range(1, 12))
+def test_a_value_where_a_long_line_is_told_in_parts_is_hidden(
+    monkeypatch, current, stdout, out, before
+):
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
+    redaction.remember({"shop": "open sesame"})
+    stdout.write("-" * (LONGEST - 4) + "open sesame"[:before])
+    stdout.write("open sesame"[before:] + "\n")
+    assert "".join(text for _, text in told(out)).lstrip("-") == "secret:shop"
 
 
 def test_a_line_without_an_end_is_told_in_parts(current, stdout, out):
