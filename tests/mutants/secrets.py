@@ -88,7 +88,7 @@ MUTANTS = [
         "crawler/engine/crawl/crawl.py",
         "{name: hidden(getattr(found, name)) for name in _TEXTS}",
         "{name: getattr(found, name) for name in _TEXTS}",
-        f"{_CANARY} -k canary",
+        "tests/unit/engine/test_crawl.py -k value_of_a_secret",
     ),
     Mutant(
         "what spiders print has values of secrets",

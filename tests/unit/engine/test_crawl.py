@@ -9,7 +9,7 @@ from itertools import pairwise
 import gevent
 import pytest
 
-from crawler import Request, Spider
+from crawler import CloseSpider, Request, Spider, redaction
 from crawler.clock import ManualClock, settle
 from crawler.engine.crawl.crawl import START_AHEAD
 from crawler.engine.crawl.time_slice import SLICE_S, TimeSlice
@@ -445,3 +445,18 @@ def test_a_callback_that_outlasts_its_slice_keeps_no_request_back():
     it.finish(within_s=1)
     later = [round(at_s, 6) for at_s in it.moments()[6:]]
     assert later == pytest.approx([0.012 * number for number in range(1, 7)])
+
+
+def test_the_statistics_have_no_value_of_a_secret(clock, monkeypatch):
+    monkeypatch.setattr(redaction, "_known", redaction.Remembered())
+    redaction.remember({"shop": "open-sesame.org"})
+
+    def parse(self, response):
+        raise CloseSpider("told open-sesame.org")
+
+    it = Running(clock, spider_of(["http://open-sesame.org/", "http://h/"], parse), delay_s=0)
+    before = str(it.crawl.statistics)
+    it.finish(within_s=10)
+    found = it.crawl.statistics
+    assert "told secret:shop" in found.finish_reason
+    assert "open-sesame" not in before + str(found)
