@@ -128,7 +128,7 @@ MUTANTS = [
     Mutant(
         "a value is told as the engine writes it in URLs",
         "crawler/engine/http/url_forms.py",
-        "for form in (*_as_part(value), *_as_whole(value)):",
+        "for form in (*_as_part(value), *_as_part(begun), *_as_whole(value)):",
         "for form in ():",
         f"{_REDACTION} -k as_the_engine",
     ),

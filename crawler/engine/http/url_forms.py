@@ -14,7 +14,8 @@ _EDGE = "-"
 
 def forms_in_urls(value: str) -> Iterator[str]:
     """Yield a value as it is in URLs. It may itself be one."""
-    for form in (*_as_part(value), *_as_whole(value)):
+    begun = value.partition("#")[0]  # a server does not see the rest
+    for form in (*_as_part(value), *_as_part(begun), *_as_whole(value)):
         yield form
         yield even(form)
 
