@@ -13,6 +13,7 @@
     │   ├── NotFound
     │   ├── AlreadyExists
     │   ├── WouldRestart         a change would begin a run anew, which nobody allowed
+    │   ├── WrongState           the task is in a state in which the request makes no sense
     │   ├── StoreRefused         the store will never take it: too large, not permitted
     │   ├── Unauthenticated      nobody knows who calls: a token is missing or wrong
     │   ├── Forbidden            the caller may not do this
@@ -106,6 +107,12 @@ class AlreadyExists(Rejected):
 
 class WouldRestart(Rejected):
     """A change would begin the run of a task anew, and the caller did not allow that."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class WrongState(Rejected):
+    """The task is in a state in which the request makes no sense. The message says what does."""
 
     code = "FAILED_PRECONDITION"
 

@@ -67,6 +67,34 @@ class AuditedBackend:
             noted.id = found.id
             return found
 
+    def pause(self, name: str, call: Call) -> Resource:
+        """Let a task rest."""
+        with self._noted(audit.TASK_PAUSE, name) as noted:
+            found = self._find().pause(name, call)
+            noted.id = found.id
+            return found
+
+    def resume(self, name: str, call: Call) -> Resource:
+        """Let a paused task go on."""
+        with self._noted(audit.TASK_RESUME, name) as noted:
+            found = self._find().resume(name, call)
+            noted.id = found.id
+            return found
+
+    def stop(self, name: str, call: Call) -> Resource:
+        """End a task for good."""
+        with self._noted(audit.TASK_STOP, name) as noted:
+            found = self._find().stop(name, call)
+            noted.id = found.id
+            return found
+
+    def run(self, name: str, call: Call) -> Resource:
+        """Run a finished task once more."""
+        with self._noted(audit.TASK_RUN, name) as noted:
+            found = self._find().run(name, call)
+            noted.id = found.id
+            return found
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a task."""
         with self._noted(audit.TASK_DELETE, name):

@@ -111,6 +111,29 @@ class Backend(Protocol):
         """
         ...
 
+    def pause(self, name: str, call: Call) -> Resource:
+        """Let a task rest until somebody resumes it: its crawl ends in order, its state stays, and
+        no worker has it. Nothing changes if it is paused.
+
+        Raises NotFound, and WrongState if it has ended.
+        """
+        ...
+
+    def resume(self, name: str, call: Call) -> Resource:
+        """Let a paused task go on where it was. Nothing changes if it is not paused. Raises
+        NotFound, and WrongState if it has ended."""
+        ...
+
+    def stop(self, name: str, call: Call) -> Resource:
+        """End a task for good: its crawl ends in order, and its counts stay. Nothing changes if it
+        is stopped. Raises NotFound, and WrongState if it has ended otherwise."""
+        ...
+
+    def run(self, name: str, call: Call) -> Resource:
+        """Run a finished task once more, from the beginning. Raises NotFound, and WrongState if its
+        run has not ended."""
+        ...
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource. Its worker stops the crawl. Raises NotFound."""
         ...

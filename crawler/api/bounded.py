@@ -48,6 +48,26 @@ class BoundedBackend:
         self._own(name, call)
         return self._backend.again(name, call)
 
+    def pause(self, name: str, call: Call) -> Resource:
+        """Let a task rest."""
+        self._own(name, call)
+        return self._backend.pause(name, call)
+
+    def resume(self, name: str, call: Call) -> Resource:
+        """Let a paused task go on."""
+        self._own(name, call)
+        return self._backend.resume(name, call)
+
+    def stop(self, name: str, call: Call) -> Resource:
+        """End a task for good."""
+        self._own(name, call)
+        return self._backend.stop(name, call)
+
+    def run(self, name: str, call: Call) -> Resource:
+        """Run a finished task once more."""
+        self._own(name, call)
+        return self._backend.run(name, call)
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a task."""
         self._own(name, call)

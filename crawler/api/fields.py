@@ -63,6 +63,9 @@ def of_resource(resource: Resource) -> Fields:
         "shard": resource.spec.shard,
         "shard_of": resource.spec.shard_of,
         "running": resource.running,
+        "paused": bool(resource.paused),
+        "stopped": resource.stopped,
+        "run": resource.run,
         "killed_processes": min(resource.blame.processes, resource.kills),
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import crawler
-from crawler.cli.index import INDEX
+from crawler.cli.index import INDEX, ONCE_MORE
 from crawler.terminal import tables
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ SCRAPYS = {
 """Scrapy's commands, with the command here that does the same."""
 
 
+LOCAL_VALUES = frozenset({"-c", "--config", "-o", "--output", "--resume"})
+LOCAL_FLAGS = frozenset({"--anew", "--drop-missing", "-h", "--help"})
+"""The options of `crawler run` without a task: those with a value, and the others."""
+
+
 class Unusable(click.ClickException):
     """An option cannot be used, and nothing was started."""
 
@@ -138,7 +143,24 @@ class Commands(click.Group):
         """Return the command that the user called. Raises UsageError."""
         if args[0] in SCRAPYS and args[0] not in self.commands:
             ctx.fail(f"{args[0]} is a command of Scrapy; here: {SCRAPYS[args[0]]}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name == "run" and not _is_local(rest):
+            return name, self.commands[ONCE_MORE], rest
+        return name, command, rest
+
+
+def _is_local(args: Sequence[str]) -> bool:
+    """Whether these arguments of `crawler run` are for the tasks of a settings file: then they are
+    options alone, and none that leads to a cluster."""
+    left = iter(args)
+    for arg in left:
+        option = arg.partition("=")[0]
+        if option in LOCAL_VALUES or (arg[:2] in LOCAL_VALUES and not arg.startswith("--")):
+            if arg == option and arg in LOCAL_VALUES:
+                next(left, "")
+        elif option not in LOCAL_FLAGS:
+            return False
+    return True
 
 
 @click.group(

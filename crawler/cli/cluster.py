@@ -173,7 +173,8 @@ def _task_row(found: Resource, shards: bool) -> tuple[object, ...]:
     if found.spec.workers > 1 and not shards:
         owner = _running(found)
     counts = (found.counts.pages, found.counts.items)
-    return found.name, found.state.value, owner, found.spec.priority, *counts, found.reason
+    said = (found.name, found.told_state, owner, found.run, found.spec.priority)
+    return *said, *counts, found.reason
 
 
 def _running(found: Resource) -> str:
@@ -189,11 +190,12 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
     values = {
         "name": found.name,
         "id": found.id,
-        "state": found.state.value,
+        "state": found.told_state,
         "reason": found.reason,
         "worker": str(found.owner or ""),
         "workers": _running(found) if found.spec.workers > 1 else "",
         "shard": f"{found.spec.shard} of {found.spec.shard_of}" if found.spec.shard else "",
+        "run": str(found.run),
         "epoch": str(found.epoch),
         "spider": spec.spider_name,
         "priority": str(spec.priority),

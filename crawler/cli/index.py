@@ -27,6 +27,9 @@ class Source(NamedTuple):
     """The first sentence of the command's own text."""
 
 
+ONCE_MORE = "run TASK"
+"""The command that `crawler run` is if it names a task."""
+
 INDEX: Mapping[str, Source] = {
     "add": Source(
         "add",
@@ -96,13 +99,29 @@ INDEX: Mapping[str, Source] = {
         patch,
         "Fetch URL, and show which items and requests a callback yields for it.",
     ),
+    "pause": Source(
+        "life",
+        quiet_grpc,
+        "Let TASK rest: its crawl ends in order and keeps its state, and no worker has it until "
+        "`crawler resume TASK`.",
+    ),
     "plugins": Source(
         "scheduler",
         quiet_grpc,
         "List the plugins of the scheduler, or switch some for the whole cluster.",
     ),
+    "resume": Source(
+        "life",
+        quiet_grpc,
+        "Let TASK go on, which was paused: it is placed again, and goes on where it was.",
+    ),
     "run": Source(
         "local", patch, "Run the tasks of a settings file in this process, without etcd."
+    ),
+    ONCE_MORE: Source(
+        "life",
+        quiet_grpc,
+        "Run TASK of a cluster once more, from the beginning: it is done, failed or was stopped.",
     ),
     "runspider": Source(
         "runspider",
@@ -120,6 +139,11 @@ INDEX: Mapping[str, Source] = {
         "stats",
         quiet_grpc,
         "Show the statistics of the crawl of TASK, live or at its end, as its worker has them.",
+    ),
+    "stop": Source(
+        "life",
+        quiet_grpc,
+        "End TASK for good: its crawl ends in order, and TASK stays with what it has counted.",
     ),
     "strategy": Source(
         "scheduler",

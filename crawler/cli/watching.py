@@ -32,7 +32,7 @@ the master something."""
 CALL = Call(4.0)
 """How long one look may take. The next one comes soon, so it need not be long."""
 
-HEADERS = ("TASK", "STATE", "WORKER", "PRIORITY", "PAGES", "ITEMS", "REASON")
+HEADERS = ("TASK", "STATE", "WORKER", "RUN", "PRIORITY", "PAGES", "ITEMS", "REASON")
 
 Row = Callable[[Resource], Sequence[object]]
 Look = Callable[[], Iterable[Resource]]

@@ -26,6 +26,7 @@ from crawler.coordination.stored import (
     StoredBlame,
     StoredCounts,
     StoredInterruption,
+    StoredPause,
 )
 from crawler.model.constraints import NONE, Constraints
 from crawler.model.records import (
@@ -33,10 +34,12 @@ from crawler.model.records import (
     NO_COUNTS,
     NO_SHARD_COUNTS,
     NOT_INTERRUPTED,
+    NOT_PAUSED,
     Blame,
     Counts,
     Interruption,
     Owner,
+    Pause,
     Resource,
     Spec,
     State,
@@ -92,6 +95,9 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         {shard: _encode_counts(each) for shard, each in resource.shard_counts.items()},
         _encode_interruption(resource.interruption),
         spec.isolated,
+        _encode_pause(resource.paused),
+        resource.stopped,
+        resource.run,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -135,6 +141,9 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         {shard: _decode_counts(each) for shard, each in stored.shard_counts.items()}
         if stored.shard_counts
         else NO_SHARD_COUNTS,
+        _decode_pause(stored.paused),
+        stored.stopped,
+        stored.run,
         foreign,
         mod_revision,
     )
@@ -235,6 +244,14 @@ def _encode_interruption(said: Interruption) -> StoredInterruption | None:
 
 def _decode_interruption(said: StoredInterruption | None) -> Interruption:
     return NOT_INTERRUPTED if said is None else Interruption(said.reason, said.in_a_row)
+
+
+def _encode_pause(pause: Pause) -> StoredPause | None:
+    return StoredPause(pause.reason, pause.node) if pause else None
+
+
+def _decode_pause(pause: StoredPause | None) -> Pause:
+    return NOT_PAUSED if pause is None else Pause(pause.reason, pause.node)
 
 
 @lru_cache(CACHED)

@@ -18,6 +18,9 @@ from crawler.schemas.task_schemas import MAX_RETRIES
 MOST_KILLS = 2**31 - 1
 """The largest count of dead workers that the API can carry. A task is parked no more often."""
 
+MOST_RUNS = 2**31 - 1
+"""The largest number of a run that the API can carry."""
+
 MOST_SECONDS = 10**12
 """The longest running time of a crawl that is believed, in seconds."""
 
@@ -58,6 +61,13 @@ class StoredInterruption(Struct, rename="pascal", omit_defaults=True):
     in_a_row: Annotated[int, Meta(ge=0, le=MOST_KILLS)] = 0
 
 
+class StoredPause(Struct, rename="pascal", omit_defaults=True):
+    """Who paused the task, and which worker had it then."""
+
+    reason: str = ""
+    node: str = ""
+
+
 class Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=True):
     """The value of a resource. The first four fields are the shared interface. The other fields are
     written only if they differ from their defaults. Fields without a default are always written."""
@@ -92,6 +102,9 @@ class Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=
     shard_counts: StoredShardCounts = {}
     interruption: StoredInterruption | None = None
     isolated: bool = False
+    paused: StoredPause | None = None
+    stopped: bool = False
+    run: Annotated[int, Meta(ge=1, le=MOST_RUNS)] = 1
 
 
 class ForeignStored(Stored, forbid_unknown_fields=False):

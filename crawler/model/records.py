@@ -168,6 +168,23 @@ class Interruption:
     """How many runs in a row were interrupted, all but the first of them soon after they began."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody's wish that a task rests until it is resumed."""
+
+    reason: str = ""
+    """Who paused it, in words; empty if nobody has."""
+    node: str = ""
+    """The id of the worker that had it then: its state may lie there. Empty if none had it."""
+
+    def __bool__(self) -> bool:
+        """Whether somebody has."""
+        return bool(self.reason)
+
+
+NOT_PAUSED = Pause()
+"""Nobody wants the task to rest."""
+
 OFFERING = "list its file under spiders: in a worker's settings, and start that worker"
 """What to do about a task whose spider no worker offers."""
 
@@ -219,6 +236,13 @@ class Resource:
     shard_counts: Mapping[int, Counts] = field(default_factory=dict)
     """What each shard of the task has counted, as the run of the head has heard. It counts for
     shards that were removed, or whose run has reported nothing yet."""
+    paused: Pause = NOT_PAUSED
+    """Whether no worker may have it until somebody resumes it. Then it is pending."""
+    stopped: bool = False
+    """Whether somebody stopped it before its end. Then it has failed, and runs only if somebody
+    asks for it."""
+    run: int = 1
+    """Which run of the task this is: one more each time it begins after it had finished."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -230,6 +254,13 @@ class Resource:
     def name(self) -> str:
         """The name, unique in the cluster."""
         return self.spec.name
+
+    @property
+    def told_state(self) -> str:
+        """Its state, in the word that people look for."""
+        if self.paused:
+            return "paused"
+        return "stopped" if self.stopped else self.state.value
 
     @property
     def told_reason(self) -> str:
@@ -257,7 +288,8 @@ class Resource:
             *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
             *(self.failed_on, self.kills, self.blame, self.interruption),
             *(self.generation, self.resumes),
-            *(self.spec.workers > 1, NO_SHARD_COUNTS, self.foreign, 0, 0),
+            *(self.spec.workers > 1, NO_SHARD_COUNTS),
+            *(self.paused, self.stopped, self.run, self.foreign, 0, 0),
         )
         return _frozen(made)
 

@@ -58,6 +58,26 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                 _registered_method=True)
+        self.PauseResource = channel.unary_unary(
+                '/CrawlerMaster/PauseResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                _registered_method=True)
+        self.ResumeResource = channel.unary_unary(
+                '/CrawlerMaster/ResumeResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                _registered_method=True)
+        self.StopResource = channel.unary_unary(
+                '/CrawlerMaster/StopResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                _registered_method=True)
+        self.RunResource = channel.unary_unary(
+                '/CrawlerMaster/RunResource',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                _registered_method=True)
         self.GetResource = channel.unary_unary(
                 '/CrawlerMaster/GetResource',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
@@ -190,6 +210,40 @@ class CrawlerMasterServicer:
     def AgainResource(self, request, context):
         """POST /crawler/resource/{name}/again: the task begins anew, whatever its state. Only the name of
         the request counts. The counts of the answer are those of the crawl that is dropped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseResource(self, request, context):
+        """POST /crawler/resource/{name}/pause: the task rests. Its crawl ends in order and its state stays,
+        and no worker has the task until it is resumed. Nothing changes if it is paused. A task that has
+        ended gets FAILED_PRECONDITION. Of this request and the next three only the name counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeResource(self, request, context):
+        """POST /crawler/resource/{name}/resume: a paused task goes on where it was. Nothing changes if it
+        is not paused. A task that has ended gets FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopResource(self, request, context):
+        """POST /crawler/resource/{name}/stop: the crawl ends in order, for good. The task has failed then,
+        is `stopped`, and keeps its counts. Nothing changes if it is stopped. One that has ended
+        otherwise gets FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunResource(self, request, context):
+        """POST /crawler/resource/{name}/run: a task that has ended runs once more, from the beginning. One
+        that has not gets FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -354,6 +408,26 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
             ),
             'AgainResource': grpc.unary_unary_rpc_method_handler(
                     servicer.AgainResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            ),
+            'PauseResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            ),
+            'ResumeResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            ),
+            'StopResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopResource,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            ),
+            'RunResource': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunResource,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             ),
@@ -561,6 +635,114 @@ class CrawlerMaster:
             request,
             target,
             '/CrawlerMaster/AgainResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/PauseResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ResumeResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/StopResource',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunResource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RunResource',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
             options,

@@ -56,6 +56,7 @@ _ECHOED = frozenset(
 ) | {
     *("assigned_time", "failed_on", "kills", "killed_processes"),
     *("generation", "shard", "shard_of", "running"),
+    *("paused", "stopped", "run"),
 }
 """The fields that the cluster adds to a resource. A client that sends back a resource includes
 them."""

@@ -350,7 +350,7 @@ def test_a_task_on_several_workers_is_shown_with_how_many_run(run):
     _, lines, _ = run(backend, "tasks")
     assert [line.split()[:5] for line in lines[1:]] == [
         ["books", "assigned", "2", "of", "3"],
-        ["toys", "assigned", WORKER.id, "0", "0"],
+        ["toys", "assigned", WORKER.id, "1", "0"],
     ]
     _, lines, _ = run(backend, "tasks", "--shards")
     assert [line.split()[2] for line in lines[1:]] == [WORKER.id, WORKER.id]

@@ -124,6 +124,10 @@ def test_help_names_each_command_with_its_own_first_sentence():
 CLIENTS = {
     "add": ["novel"],
     "again": ["fiction"],
+    "pause": ["fiction"],
+    "resume": ["fiction"],
+    "run TASK": ["fiction"],
+    "stop": ["fiction"],
     "audit": [],
     "delete": ["--state=failed"],
     "drain": ["2"],

@@ -137,6 +137,7 @@ CLI = (
         "drain",
         "frontier",
         "items",
+        "life",
         "local",
         "master",
         "nodes",

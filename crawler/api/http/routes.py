@@ -126,6 +126,38 @@ def again(name: str) -> Response:
     return answer(bodies.resource(_service().backend(call).again(named, call)))
 
 
+@api.post("/resource/<name>/pause")
+def pause(name: str) -> Response:
+    """Let a task rest."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().backend(call).pause(named, call)))
+
+
+@api.post("/resource/<name>/resume")
+def resume(name: str) -> Response:
+    """Let a paused task go on."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().backend(call).resume(named, call)))
+
+
+@api.post("/resource/<name>/stop")
+def stop(name: str) -> Response:
+    """End a task for good."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().backend(call).stop(named, call)))
+
+
+@api.post("/resource/<name>/run")
+def run(name: str) -> Response:
+    """Run a finished task once more."""
+    call = _call()
+    named = task_schemas.load_name({"name": name})
+    return answer(bodies.resource(_service().backend(call).run(named, call)))
+
+
 @api.delete("/resource/<name>")
 def delete(name: str) -> Response:
     """Delete a task."""

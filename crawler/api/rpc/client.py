@@ -139,6 +139,22 @@ class Client:
         """Begin a resource anew."""
         return codec.resource_from(self._ask("AgainResource", pb.ResourceSpec(name=name), call))
 
+    def pause(self, name: str, call: Call) -> Resource:
+        """Let a task rest."""
+        return codec.resource_from(self._ask("PauseResource", pb.ResourceSpec(name=name), call))
+
+    def resume(self, name: str, call: Call) -> Resource:
+        """Let a paused task go on."""
+        return codec.resource_from(self._ask("ResumeResource", pb.ResourceSpec(name=name), call))
+
+    def stop(self, name: str, call: Call) -> Resource:
+        """End a task for good."""
+        return codec.resource_from(self._ask("StopResource", pb.ResourceSpec(name=name), call))
+
+    def run(self, name: str, call: Call) -> Resource:
+        """Run a finished task once more."""
+        return codec.resource_from(self._ask("RunResource", pb.ResourceSpec(name=name), call))
+
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
         self._ask("DeleteResource", pb.ResourceSpec(name=name), call)

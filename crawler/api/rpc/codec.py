@@ -20,10 +20,12 @@ from crawler.model.constraints import NONE, Constraints, Taint
 from crawler.model.records import (
     NO_BLAME,
     NO_SHARD_COUNTS,
+    NOT_PAUSED,
     Blame,
     Counts,
     Node,
     Owner,
+    Pause,
     Query,
     Report,
     Resource,
@@ -103,6 +105,9 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         blame=Blame(processes=message.killed_processes) if message.killed_processes else NO_BLAME,
         generation=message.generation,
         running=message.running,
+        paused=Pause(message.reason or "paused") if message.paused else NOT_PAUSED,
+        stopped=message.stopped,
+        run=message.run or 1,
     )
 
 

@@ -59,6 +59,38 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         name = task_schemas.load_name({"name": request.name})
         return codec.resource_message(self._service.backend(call).again(name, call))
 
+    def PauseResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Let a task rest."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).pause(name, call))
+
+    def ResumeResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Let a paused task go on."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).resume(name, call))
+
+    def StopResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """End a task for good."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).stop(name, call))
+
+    def RunResource(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ResourceSpec:
+        """Run a finished task once more."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        return codec.resource_message(self._service.backend(call).run(name, call))
+
     def DeleteResource(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:

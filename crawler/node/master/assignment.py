@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crawler.coordination.stored import MOST_EPOCH
+from crawler.coordination.stored import MOST_EPOCH, MOST_RUNS
 from crawler.errors import shown
 from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot
@@ -11,6 +11,8 @@ from crawler.node.master.workers import WorkerSnapshot
 def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
     """Whether a resource needs an owner: it has work left and no worker responsible for it, or its
     worker is cordoned."""
+    if resource.paused:
+        return False
     if resource.awaits_spider:
         return workers.has_spider(resource.spec.spider_name)
     if resource.state.finished:
@@ -42,9 +44,14 @@ def next_epoch(resource: Resource) -> int:
 
 def anew(resource: Resource) -> Resource:
     """Return the resource for a crawl that does not go on with the one before, unless that failed
-    without an end: its state or its items could not be written."""
-    resumes = resource.resumes + 1 if resource.state is State.FAILED else 0
-    return afresh(resource).replace(generation=resource.generation + 1, resumes=resumes)
+    without an end: its state or its items could not be written. After an end it is another run."""
+    may_go_on = resource.state is State.FAILED and not resource.stopped
+    return afresh(resource).replace(
+        generation=resource.generation + 1,
+        resumes=resource.resumes + 1 if may_go_on else 0,
+        run=min(resource.run + int(resource.state.finished), MOST_RUNS),
+        stopped=False,
+    )
 
 
 def afresh(resource: Resource) -> Resource:

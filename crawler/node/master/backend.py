@@ -40,6 +40,7 @@ from crawler.node.master.commands import (
 )
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.life_requests import LifeRequests
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.node.master.secret_requests import SecretRequests
@@ -71,6 +72,7 @@ class LeaderBackend:
         self._alone = "" if ctx.shares_states else ALONE
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
+        self._life = LifeRequests(ctx, writer, self.live.of_run)
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
@@ -99,6 +101,22 @@ class LeaderBackend:
         dropped = self.get(name, call).counts
         stored = self._writer.submit(Again(name, _bounds(call)), call)
         return self._stored(name, stored).replace(counts=dropped)
+
+    def pause(self, name: str, call: Call) -> Resource:
+        """Let a task rest until somebody resumes it."""
+        return self._stored(name, self._life.pause(name, call))
+
+    def resume(self, name: str, call: Call) -> Resource:
+        """Let a paused task go on."""
+        return self._stored(name, self._life.resume(name, call))
+
+    def stop(self, name: str, call: Call) -> Resource:
+        """End a task for good."""
+        return self._stored(name, self._life.stop(name, call))
+
+    def run(self, name: str, call: Call) -> Resource:
+        """Run a finished task once more."""
+        return self._stored(name, self._life.run(name, call))
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""

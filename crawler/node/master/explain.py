@@ -80,6 +80,8 @@ def waits_for(placer: Placer, cluster_state: ClusterState, resource: Resource, n
 
 def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     """Return what a task waits for that has no worker and is not in the backlog."""
+    if resource.paused:
+        return f"somebody who resumes it: crawler resume {resource.spec.task}"
     pause_s = placer.tries_again_s(resource.name, now_s)
     if pause_s:
         in_a_row = resource.interruption.in_a_row

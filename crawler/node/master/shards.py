@@ -15,6 +15,7 @@ from crawler.model.records import Resource, State
 from crawler.model.shards import shard_names, shard_spec
 from crawler.node.master.assignment import afresh, next_epoch
 from crawler.node.master.draft import Draft
+from crawler.node.master.pauses import like_head
 from crawler.settings import live
 
 log = get_logger(__name__)
@@ -86,14 +87,14 @@ class Shards:
         if present is None or present.id != head.id:
             epoch = max(self._revision(), 0 if present is None else present.epoch)
             made = Resource(spec, id=head.id, epoch=epoch, generation=head.generation)
-            return made.replace(awaits_spider=waits, resumes=head.resumes)
+            return made.replace(awaits_spider=waits, resumes=head.resumes, paused=head.paused)
         changed = present if present.spec == spec else present.replace(spec=spec)
         anew = present.generation != head.generation
         if anew or any(live.changes(present.spec, spec).values()):
-            begun = afresh(changed)
+            begun = afresh(changed).replace(stopped=False)
             about = {"generation": head.generation, "resumes": head.resumes}
-            return begun.replace(awaits_spider=waits, **about)
-        return changed
+            changed = begun.replace(awaits_spider=waits, **about)
+        return like_head(changed, head, self.with_counts)
 
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
         """End the shards of a task that has ended: at once what does not run, the others when they

@@ -21,6 +21,8 @@ class Fate(enum.Enum):
     """Another run goes on with its crawl, here or elsewhere, by itself or when somebody asks."""
     OVER = "over"
     """Nobody goes on: the leader has recorded how it ended."""
+    STOPPED = "stopped"
+    """Nobody goes on: somebody stopped its task. It ends in order."""
     DELETED = "deleted"
     """Nobody goes on: its task was deleted."""
     SHED = "shed"
@@ -38,6 +40,8 @@ def fate_of(
     now; `is_elsewhere` says that another owns it. `others` says whether its task has other
     shards. `can_go_on` says whether the run failed in a way after which another can go on."""
     if here is not None and here.id == resource.id:
+        if here.stopped:
+            return Fate.STOPPED
         return Fate.OVER if _is_over(here) and not can_go_on else Fate.GOES_ON
     if here is None and is_elsewhere:
         return Fate.GOES_ON

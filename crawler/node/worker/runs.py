@@ -184,6 +184,11 @@ class Runs:
         """Return the runs of these tasks that end in order."""
         return [run for run in self._ending if run.name in names]
 
+    def wait(self, run: Run, most_s: float) -> None:
+        """Wait until a run has ended that ends in order."""
+        if run in self._ending:
+            gevent.joinall([self._ending[run][0]], timeout=most_s)
+
     def tend(self) -> bool:
         """Cut off the runs that take too long to end. Returns whether any has not ended."""
         now_s = self._clock.monotonic()

@@ -31,6 +31,7 @@ from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
+from crawler.node.run.run import Run
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.epochs import Epochs
@@ -252,6 +253,14 @@ class Worker:
             self._clearing.spawn("clear", self._states.clear, run.resource, CLEAR_S)
         for run in (run for run, fate in fates.items() if fate is Fate.SHED):
             self._clearing.spawn("clear", self._states.clear, run.resource, END_S + CLEAR_S)
+        for run in (run for run, fate in fates.items() if fate is Fate.STOPPED):
+            self._clearing.spawn("end", self._end_stopped, run)
+
+    def _end_stopped(self, run: Run) -> None:
+        """Wait until a run has ended whose task was stopped, and tidy up after it."""
+        self._runs.wait(run, END_S + CLEAR_S)
+        run.end_files(STOPPED)
+        self._states.clear(run.resource, CLEAR_S)
 
     def _drop_forever(self) -> None:
         """Remove the states that nobody has used."""

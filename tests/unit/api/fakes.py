@@ -35,7 +35,17 @@ from crawler.model.policy import (
     Score,
     WorkerVerdict,
 )
-from crawler.model.records import NO_COUNTS, Leader, Node, Owner, Resource, State, WorkerLoad
+from crawler.model.records import (
+    NO_COUNTS,
+    NOT_PAUSED,
+    Leader,
+    Node,
+    Owner,
+    Pause,
+    Resource,
+    State,
+    WorkerLoad,
+)
 from crawler.model.secrets import Secret
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
@@ -130,6 +140,23 @@ class FakeBackend:
         found = self._find(name)
         self.resources[name] = found.replace(generation=found.generation + 1, counts=NO_COUNTS)
         return self.resources[name].replace(counts=found.counts)
+
+    def pause(self, name, call):
+        return self._live(name, call, paused=Pause("paused by me"), reason="paused by me")
+
+    def resume(self, name, call):
+        return self._live(name, call, paused=NOT_PAUSED, reason="")
+
+    def stop(self, name, call):
+        return self._live(name, call, stopped=True, state=State.FAILED, reason="stopped by me")
+
+    def run(self, name, call):
+        return self._live(name, call, stopped=False, run=2)
+
+    def _live(self, name, call, **changes):
+        self._enter(call)
+        self.resources[name] = self._find(name).replace(**changes)
+        return self.resources[name]
 
     def delete(self, name, call):
         self._enter(call)

@@ -129,6 +129,11 @@ ACTIONS = [
      lambda it: it.update(CHANGED, CALL)),
     ("task.again", "shop", "", "POST", "resource/shop/again", None,
      lambda it: it.again("shop", CALL)),
+    *(
+        (f"task.{verb}", "shop", "", "POST", f"resource/shop/{verb}", None,
+         lambda it, verb=verb: getattr(it, verb)("shop", CALL))
+        for verb in ("pause", "resume", "stop", "run")
+    ),
     ("task.delete", "shop", "", "DELETE", "resource/shop", None,
      lambda it: it.delete("shop", CALL)),
     ("node.drain", "2", "", "POST", "node/2/drain", None, lambda it: it.drain("2", CALL)),

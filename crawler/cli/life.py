@@ -1,0 +1,63 @@
+"""The commands about the life of a task: pause, resume, stop, and run once more."""
+
+from __future__ import annotations
+
+import click
+
+from crawler.cli.base import commands
+from crawler.cli.cluster import task_lines
+from crawler.cli.index import ONCE_MORE
+from crawler.cli.master import CALL, MASTER, connected
+from crawler.model.records import Resource
+
+
+def _show(found: Resource) -> None:
+    for line in task_lines(found):
+        click.echo(line)
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+def pause(master: str, name: str) -> None:
+    """Let TASK rest: its crawl ends in order and keeps its state, and no worker has it until
+    `crawler resume TASK`."""
+    with connected(master, name) as client:
+        _show(client.pause(name, CALL))
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+def resume(master: str, name: str) -> None:
+    """Let TASK go on, which was paused: it is placed again, and goes on where it was."""
+    with connected(master, name) as client:
+        _show(client.resume(name, CALL))
+
+
+@commands.command()
+@MASTER
+@click.argument("name", metavar="TASK")
+def stop(master: str, name: str) -> None:
+    """End TASK for good: its crawl ends in order, and TASK stays with what it has counted.
+
+    It shows as failed, because its items are not all that there are. `crawler run TASK` runs it
+    once more, from the beginning.
+    """
+    with connected(master, name) as client:
+        _show(client.stop(name, CALL))
+
+
+@commands.command(ONCE_MORE)
+@MASTER
+@click.argument("name", metavar="TASK")
+def run(master: str, name: str) -> None:
+    """Run TASK of a cluster once more, from the beginning: it is done, failed or was stopped.
+
+    Items of the runs before stay where they are; the new one writes files of its own. A task whose
+    run has not ended is refused: `crawler again TASK` begins it anew.
+    """
+    with connected(master, name) as client:
+        found = client.run(name, CALL)
+    for line in task_lines(found, has_counts=False):
+        click.echo(line)

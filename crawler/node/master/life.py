@@ -1,0 +1,137 @@
+"""The commands about the life of a task: it rests, goes on, ends early, or runs once more.
+
+Each says the state that somebody wants, so that asking twice changes nothing more. The placement of
+the same pass, and of each later one, sees to it (`assignment.needs_owner`), whoever leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from crawler.errors import WrongState
+from crawler.model.records import NOT_INTERRUPTED, NOT_PAUSED, Node, Resource, State
+from crawler.node.master.assignment import anew, assigned
+from crawler.node.master.draft import Draft
+from crawler.node.master.objections import present_task
+from crawler.node.master.pauses import Counted, as_stored, paused, resumed
+from crawler.node.master.shards import has_ended, shards_of
+
+
+@dataclass(frozen=True, slots=True)
+class PauseTask:
+    """Let a task rest until somebody resumes it. Its runs end in order, and their states stay."""
+
+    name: str
+    reason: str
+    counted: Counted = as_stored
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The name of the resource to pause."""
+        return [self.name]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound, WrongState. Nothing changes if it is paused."""
+        present = present_task(draft, self.name)
+        _check_open(present, "cannot be paused")
+        if present.paused:
+            draft.keep(self.name)
+        else:
+            draft.put(paused(present, self.reason, self.counted))
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeTask:
+    """Let a paused task go on where it was."""
+
+    name: str
+    home: Callable[[Resource], Node | None] = lambda resource: None
+    """Returns the worker that had it, if that may have it now."""
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The name of the resource to resume."""
+        return [self.name]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound, WrongState. Nothing changes if it is not paused."""
+        present = present_task(draft, self.name)
+        _check_open(present, "cannot be resumed")
+        if not present.paused:
+            draft.keep(self.name)
+            return [self.name]
+        home = self.home(present)
+        going_on = resumed(present)
+        draft.put(going_on if home is None else assigned(going_on, home, draft.now_ns()))
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class StopTask:
+    """End a task for good. Its runs end in order, and what it has counted stays."""
+
+    name: str
+    reason: str
+    counted: Counted = as_stored
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The name of the resource to stop."""
+        return [self.name]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound, WrongState. Nothing changes if it is stopped."""
+        present = present_task(draft, self.name)
+        if present.stopped:
+            draft.keep(self.name)
+            return [self.name]
+        _check_open(present, "cannot be stopped")
+        open_shards = [each for each in shards_of(draft.get, self.name) if not each.state.finished]
+        for resource in (present, *open_shards):
+            draft.put(_stopped(self.counted(resource), self.reason))
+        return [self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTask:
+    """Run a finished task once more, from the beginning."""
+
+    name: str
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The name of the resource to run."""
+        return [self.name]
+
+    def apply(self, draft: Draft) -> Sequence[str]:
+        """Raises NotFound, and WrongState if its run has not ended."""
+        present = present_task(draft, self.name)
+        if not present.state.finished:
+            raise WrongState(
+                f"task {self.name!r} is {_told(present)}, and its run {present.run} has not ended; "
+                + ("resume it, or stop it first" if present.paused else "stop it first, or wait")
+            )
+        draft.put(anew(present).replace(resumes=0))
+        return [self.name]
+
+
+def _stopped(resource: Resource, reason: str) -> Resource:
+    ended = resource.replace(state=State.FAILED, reason=reason, awaits_spider=False, running=0)
+    return ended.replace(stopped=True, paused=NOT_PAUSED, interruption=NOT_INTERRUPTED)
+
+
+def _check_open(present: Resource, what: str) -> None:
+    """Check that a task has not ended. Raises WrongState."""
+    if has_ended(present):
+        raise WrongState(
+            f"task {present.name!r} {what}: it is {_told(present)}; to run it once more: "
+            f"crawler run {present.name}"
+        )
+
+
+def _told(resource: Resource) -> str:
+    if resource.stopped:
+        return "stopped"
+    return "paused" if resource.paused else resource.state.value
