@@ -70,8 +70,8 @@ MUTANTS = [
     Mutant(
         "who asks for a task anew gets shards that go on with the crawl before",
         _MEND,
-        "return begun.replace(awaits_spider=waits, **about)",
-        "return begun.replace(awaits_spider=waits)",
+        "changed = begun.replace(awaits_spider=waits, **about)",
+        "changed = begun.replace(awaits_spider=waits)",
         f"{_SHARDS} -k anew_gets_all",
     ),
     Mutant(
@@ -168,8 +168,8 @@ MUTANTS = [
     Mutant(
         "a new crawl of the task begins with the counts of old shards",
         "crawler/model/records.py",
-        "*(self.spec.workers > 1, NO_SHARD_COUNTS, self.foreign, 0, 0)",
-        "*(self.spec.workers > 1, self.shard_counts, self.foreign, 0, 0)",
+        "*(self.spec.workers > 1, NO_SHARD_COUNTS),",
+        "*(self.spec.workers > 1, self.shard_counts),",
         f"{_API} -k removed_shards",
     ),
     Mutant(

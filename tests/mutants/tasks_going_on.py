@@ -128,15 +128,15 @@ MUTANTS = [
     Mutant(
         "who asks for a task anew gets the crawl of before",
         "crawler/node/master/assignment.py",
-        "replace(generation=resource.generation + 1, resumes=resumes)",
-        "replace(resumes=resumes)",
+        "        generation=resource.generation + 1,\n        resumes=resource",
+        "        resumes=resource",
         f"{_DECISIONS} -k asks_for_a_task_anew",
     ),
     Mutant(
         "who asks again for a task that failed on a full disk gets another crawl",
         "crawler/node/master/assignment.py",
-        "resumes=resumes)",
-        "resumes=0)",
+        "resumes=resource.resumes + 1 if may_go_on else 0,",
+        "resumes=0,",
         f"{_DECISIONS} -k asks_for_a_task_anew",
     ),
     Mutant(
