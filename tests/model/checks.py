@@ -165,6 +165,8 @@ class Checks:
         if resource.state.finished:
             return
         owner = resource.owner
+        if resource.paused and owner is None:
+            return
         if owner is None and self._may_wait(name, resource):
             return
         if owner is None:
@@ -188,12 +190,15 @@ class Checks:
                 continue
             shards = {each: tasks[each] for each in shard_names(name) if each in tasks}
             wanted = {*shard_names(name, resource.spec.workers)}
+            at_work = [each for each in shards.values() if not each.state.finished]
             if has_ended(resource):
                 left = [each for each, shard in shards.items() if not shard.state.finished]
                 if left or set(shards) - wanted:
                     self._history.blame(f"{name!r} has ended, and of its shards {left} have not")
             elif set(shards) != wanted:
                 self._history.blame(f"{name!r} has the shards {[*shards]}, not {sorted(wanted)}")
+            elif any(bool(s.paused) is not bool(resource.paused) for s in at_work):
+                self._history.blame(f"a shard of {name!r} rests though its task does not, or works")
             elif any(s.spec != shard_spec(resource.spec, s.spec.shard) for s in shards.values()):
                 self._history.blame(f"a shard of {name!r} does not do what its task is")
 
@@ -218,8 +223,11 @@ class Checks:
             for run in host.process.engine.active
         )
         for task, count in sorted(running.items()):
-            if count != 1 or task not in self._history.resources:
+            resource = self._history.resources.get(task)
+            if count != 1 or resource is None:
                 self._history.blame(f"{task!r} runs {count} times")
+            elif resource.paused or resource.state.finished:
+                self._history.blame(f"{task!r} runs though it is {resource.told_state}")
 
     def _check_mirrors(self) -> None:
         for host in self._world.masters:

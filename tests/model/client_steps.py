@@ -10,7 +10,7 @@ from hypothesis.stateful import rule
 from crawler.model.records import Spec, State
 from crawler.model.shards import shard_name, shard_names
 from tests.model.nodes import KEYS
-from tests.model.stage import CRAWLS, LEADER, MASTERS, NAMES, SPECS, Stage
+from tests.model.stage import CRAWLS, LEADER, LIVES, MASTERS, NAMES, SPECS, Stage
 
 
 class ClientSteps(Stage):
@@ -47,6 +47,19 @@ class ClientSteps(Stage):
     @rule(name=NAMES, via=MASTERS)
     def delete(self, name: str, via: str) -> None:
         self.world.request("delete", Spec(name), self._host(via))
+        self._settle()
+
+    @rule(name=NAMES, wish=LIVES, via=MASTERS)
+    def ask_of_its_life(self, name: str, wish: str, via: str) -> None:
+        """Whatever the task does just now."""
+        self.world.request(wish, Spec(name), self._host(via))
+        self._settle()
+
+    @rule(name=NAMES, first=LIVES, second=LIVES, via=MASTERS)
+    def ask_two_things_of_its_life(self, name: str, first: str, second: str, via: str) -> None:
+        """Both wait for the same pass of the leader."""
+        self.world.request(first, Spec(name), self._host(via))
+        self.world.request(second, Spec(name), self._host(via))
         self._settle()
 
     @rule(first=NAMES, spec=SPECS, via=MASTERS)

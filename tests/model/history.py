@@ -8,8 +8,7 @@ rule is noted in `violations`, with what led to it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from crawler.coordination.codec import decode_resource
 from crawler.coordination.keys import WORKER
@@ -26,6 +25,9 @@ FOREIGN = "another program"
 
 
 Author = Process | str
+
+OTHERWISE = {"run": "update"}
+"""What may have the same effect as a wish: another spider makes a finished task run once more."""
 
 
 class History:
@@ -185,7 +187,10 @@ class History:
             self._effect(Effect("delete", name, None, revision))
         if before is not None and after is not None:
             self._check_life(name, revision, before, after)
+            for kind in wishes_between(before, after):
+                self._effect(Effect(kind, name, None, revision))
         if after is not None:
+            self._check_rest(name, revision, before, after)
             self._check_owner(name, revision, before, after, author)
             self._check_state(name, revision, before, after)
         if before is not None and after is not None:
@@ -204,6 +209,7 @@ class History:
             return
         if before is not None and after.epoch < before.epoch:
             self.blame(f"r{revision}: the epoch of {name!r} went back")
+        self._check_rest(name, revision, before, after)
         self._check_owner(name, revision, before, after, author)
         head = self.resources.get(after.spec.task)
         if after.state is not State.DONE or head is None or not head.state.finished:
@@ -226,6 +232,17 @@ class History:
             self.blame(f"r{revision}: the epoch of {name!r} went back")
         if after.spec != before.spec:
             self._effect(Effect("update", name, after.spec, revision))
+
+    def _check_rest(
+        self, name: str, revision: int, before: Resource | None, after: Resource
+    ) -> None:
+        """No worker gets what is paused, and what is stopped goes on only if somebody asks."""
+        if after.paused and (after.owner is not None or after.state is not State.PENDING):
+            self.blame(f"r{revision}: {name!r} is paused, and {_told(after)}")
+        if before is None or not before.stopped or before.id != after.id:
+            return
+        if not after.stopped and after.generation == before.generation:
+            self.blame(f"r{revision}: {name!r} was stopped, and goes on by itself")
 
     def _check_owner(
         self, name: str, revision: int, before: Resource | None, after: Resource, author: Author
@@ -257,7 +274,7 @@ class History:
         state = after.state
         if state in (State.PENDING, State.ASSIGNED) or (before and before.state is state):
             return
-        if after.awaits_spider:
+        if after.awaits_spider or after.stopped:
             return
         runs = [
             run
@@ -297,7 +314,9 @@ class History:
             for operation in self.operations
             if operation.spec.name == effect.name and operation.may_have(effect.revision)
         ]
-        asked = any(operation.kind == effect.kind for operation in may)
+        asked = any(
+            operation.kind in (effect.kind, OTHERWISE.get(effect.kind)) for operation in may
+        )
         if asked and (effect.spec is None or any(o.spec == effect.spec for o in may)):
             return
         self.blame(f"r{effect.revision}: {effect.kind} {effect.name!r}, which nobody asked for")
@@ -309,10 +328,8 @@ class History:
         versions = self.versions[operation.spec.name]
         standing = [version for revision, version in versions if revision <= operation.began][-1:]
         during = [version for revision, version in versions if revision > operation.began]
-        wanted: Callable[[Any], bool] = lambda version: (  # noqa: E731
-            version is None if operation.kind == "delete" else _is_spec(version, operation.spec)
-        )
-        return any(wanted(version) for version in (standing or [None]) + during)
+        runs = max((version.run for version in standing if version is not None), default=0)
+        return any(_grants(version, operation, runs) for version in (standing or [None]) + during)
 
 
 def task_of(name: str) -> str:
@@ -320,8 +337,28 @@ def task_of(name: str) -> str:
     return name.rpartition("~")[0] if is_like_shard(name) else name
 
 
-def _is_spec(version: Resource | None, spec: Spec) -> bool:
-    return version is not None and version.spec == spec
+def wishes_between(before: Resource, after: Resource) -> list[str]:
+    """What somebody must have wanted of the life of a task, to make one of the other."""
+    if after.run > before.run:
+        return ["run"] if after.spec == before.spec else []
+    if after.stopped and not before.stopped:
+        return ["stop"]
+    if bool(after.paused) is bool(before.paused):
+        return []
+    return ["pause" if after.paused else "resume"]
+
+
+def _grants(version: Resource | None, operation: Operation, runs: int) -> bool:
+    """Whether this is what an operation asked for; `runs` is how many there were before it."""
+    if operation.kind == "delete" or version is None:
+        return operation.kind == "delete" and version is None
+    granted = {
+        "pause": bool(version.paused),
+        "resume": not version.paused,
+        "stop": version.stopped,
+        "run": version.run > runs,
+    }
+    return granted.get(operation.kind, version.spec == operation.spec)
 
 
 def _decoded(name: str, kv: KeyValue | None) -> Resource | None:

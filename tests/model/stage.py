@@ -36,9 +36,12 @@ HOSTS = MASTERS | WORKERS
 PREFIXES = st.sampled_from(
     [KEYS.resources, KEYS.registrations("worker"), KEYS.registrations("master")]
 )
-ONES = st.sampled_from(["add", "add", "update", "delete"])
-OTHERS = st.sampled_from(["delete", "delete", "update", "add"])
+ONES = st.sampled_from(["add", "add", "update", "delete", "pause", "stop", "run"])
+OTHERS = st.sampled_from(["delete", "delete", "update", "add", "resume", "run"])
 """What a client asks for, and what comes after it to undo it: the likeliest pairs to go wrong."""
+
+LIVES = st.sampled_from(["pause", "pause", "resume", "resume", "stop", "run", "run"])
+"""What a client wants of the life of a task."""
 
 SHOWN = 120
 """Lines of the history that a failure shows."""

@@ -111,6 +111,36 @@ def test_a_task_has_as_many_shards_as_it_asks_for_whatever_happens_to_its_worker
         world.close()
 
 
+def test_a_task_rests_and_goes_on_and_ends_whatever_happens_to_its_nodes():
+    """None of it is undone by a leader that goes, or by a worker that does."""
+    world = World(workers=3, schedule=7)
+    checks = Checks(world)
+    try:
+        for host in world.hosts.values():
+            world.start(host)
+        world.advance(1.0, checks.moment)
+        world.request("add", Spec("a", spider="common", workers=2), world.masters[1])
+        world.advance(4.0, checks.moment)
+        for kind, shown in (
+            *(("pause", "paused"), ("resume", "running"), ("pause", "paused")),
+            *(("stop", "stopped"), ("run", "running"), ("stop", "stopped")),
+        ):
+            world.request(kind, Spec("a"), world.masters[1])
+            world.advance(0.5, checks.moment)
+            for host in (world.masters[0], world.workers[0]):
+                world.crash(host)
+            world.advance(4.0 * TTL_S, checks.moment)
+            world.revive()
+            world.advance(4.0 * TTL_S, checks.moment)
+            checks.rest()
+            assert world.history.resources["a"].told_state == shown
+        assert world.history.resources["a"].run == 2
+        pages = [run for run in world.runs if run.task == "a"]
+        assert len({run.epoch for run in pages}) == len(pages), "none in one epoch twice"
+    finally:
+        world.close()
+
+
 def _interrupted(charged: bool, times: int) -> list[Resource]:
     """Every version of a task that is interrupted so often, each time when it runs."""
     world = World(workers=2, poison_after=POISON_AFTER)

@@ -160,6 +160,18 @@ class RemoteBackend:
     def delete(self, name: str, call: Call) -> None:
         self._ask(call, lambda backend, call: backend.delete(name, call))
 
+    def pause(self, name: str, call: Call) -> Resource:
+        return self._ask(call, lambda backend, call: backend.pause(name, call))
+
+    def resume(self, name: str, call: Call) -> Resource:
+        return self._ask(call, lambda backend, call: backend.resume(name, call))
+
+    def stop(self, name: str, call: Call) -> Resource:
+        return self._ask(call, lambda backend, call: backend.stop(name, call))
+
+    def run(self, name: str, call: Call) -> Resource:
+        return self._ask(call, lambda backend, call: backend.run(name, call))
+
     def get(self, name: str, call: Call) -> Resource:
         return self._ask(call, lambda backend, call: backend.get(name, call))
 

@@ -155,6 +155,10 @@ class World:
             "add": lambda: backend.submit(spec, call),
             "update": lambda: backend.update(spec, call),
             "delete": lambda: backend.delete(spec.name, call),
+            "pause": lambda: backend.pause(spec.name, call),
+            "resume": lambda: backend.resume(spec.name, call),
+            "stop": lambda: backend.stop(spec.name, call),
+            "run": lambda: backend.run(spec.name, call),
         }
 
         def ask() -> None:
