@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _TESTS = "tests/unit/node/test_life.py"
-_CRAWLS = "tests/integration/test_life.py"
+_CRAWLS = "tests/integration/test_life_of_crawls.py"
 _LIFE = "crawler/node/master/life.py"
 _PAUSES = "crawler/node/master/pauses.py"
 _ASSIGNMENT = "crawler/node/master/assignment.py"
