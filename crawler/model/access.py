@@ -15,7 +15,7 @@ class Need(Enum):
     READ = "read"
     """Tasks, nodes, statistics; no secret is among them."""
     TASKS = "tasks"
-    """Add, change, delete tasks, and begin them anew."""
+    """Add, change, pause, stop, delete tasks, and begin them anew."""
     CLUSTER = "cluster"
     """Nodes, the scheduler, tokens."""
     DEBUG = "debug"
