@@ -1,5 +1,7 @@
 """A task of a cluster rests, goes on, ends early, and runs once more; its crawls are real."""
 
+from dataclasses import replace
+
 import pytest
 
 from crawler.errors import Rejected
@@ -92,6 +94,17 @@ def test_a_resumed_task_goes_elsewhere_if_its_worker_takes_none(task):
     task.client.pause("a", CALL)
     task.client.drain(owner, CALL)
     assert task.client.resume("a", CALL).owner.node_id != owner
+    eventually(lambda: task.now.state is State.DONE)
+
+
+def test_a_resumed_task_goes_elsewhere_if_its_worker_may_not_have_it_any_more(task):
+    owner = task.now.owner.node_id
+    ids = {worker._membership.session.node.id for worker in task.workers}
+    [other] = ids - {owner}
+    before = task.client.pause("a", CALL)
+    task.client.update(replace(before.spec, constraints=Constraints(node=other)), CALL)
+    assert task.now.told_state == "paused"
+    assert task.client.resume("a", CALL).owner.node_id == other
     eventually(lambda: task.now.state is State.DONE)
 
 

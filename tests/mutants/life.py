@@ -47,11 +47,11 @@ MUTANTS = [
         f"{_TESTS} {_CRAWLS} -k goes_back or worker_that_had_it",
     ),
     Mutant(
-        "a resumed task goes to the worker that had it although that takes none",
+        "a resumed task goes to the worker that had it although that may not have it",
         "crawler/node/master/life_requests.py",
         "        return found.node if suits else None\n",
         "        return found.node\n",
-        f"{_CRAWLS} -k takes_none",
+        f"{_CRAWLS} -k may_not_have_it",
     ),
     Mutant(
         "a pause loses what was counted",

@@ -180,7 +180,8 @@ def test_a_task_that_waits_for_a_spider_never_runs_once_it_is_stopped():
     leader.run(STOP)
     leader.join(worker(2, spiders=frozenset({"rare"})))
     leader.run()
-    assert task(leader).told_state == "stopped"
+    assert (task(leader).told_state, task(leader).state) == ("stopped", State.FAILED)
+    assert task(leader).owner.node_id == "w-1"
 
 
 def test_a_paused_task_can_be_stopped_and_is_paused_no_more(leader):
