@@ -42,6 +42,11 @@ class Client:
         self.deleted.add(name)
         self._repeat("DELETE", f"/crawler/resource/{quote(name)}", None, within_s, done=(200, 404))
 
+    def ask(self, name, verb, within_s=30.0):
+        """Pause a task, or resume it; one that has ended meanwhile refuses that (400)."""
+        path = f"/crawler/resource/{quote(name)}/{verb}"
+        self._repeat("POST", path, None, within_s, done=(200, 400))
+
     def _repeat(self, method, path, body, within_s, done):
         deadline_s = time.monotonic() + within_s
         answer = None

@@ -279,7 +279,7 @@ class _Ownership:
             self._take_worker(entry)
         elif name is not None:
             value = json.loads(entry.value) if entry.value else None
-            if value is None or value["State"] in FINISHED:
+            if value is None or value["State"] in FINISHED or value.get("Paused"):
                 self._unfinished.pop(name, None)
             else:
                 self._unfinished[name] = owner_of(value)

@@ -222,6 +222,7 @@ class Soak:
     def _wait_for_quiet(self) -> None:
         try:
             self.arena.at_full_strength(PATIENCE_S)
+            self.trees.wake()
             deadline_s = time.monotonic() + TREES_S
             while self.trees.names:
                 assert time.monotonic() < deadline_s, f"not done: {sorted(self.trees.names)}"
@@ -265,7 +266,7 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
         f"worst time without an owner: {worst_gap_s:.2f} s (bound {LONGEST_GAP_S:.0f} s)",
         f"tasks that went on to their end: {trees['tasks']}, of them on several workers:"
         f" {trees['woods']}, in {trees['runs']} runs,"
-        f" the longest in {trees['longest']} s",
+        f" the longest in {trees['longest']} s, with {trees['pauses']} pauses",
         f"their pages: {trees['pages']}, lost {trees['lost']}, fetched again {trees['again']},"
         f" too early {trees['early']}",
         f"their items: {trees['items']}, missing {trees['missing']}, twice {trees['doubled']}",

@@ -299,3 +299,11 @@ def test_a_run_that_nobody_was_given_is_seen():
     for key in (("7", 2), ("7", 3), ("8", 1)):
         (wrong,) = wrong_runs({key: {"a"}}, visits, GIVEN)
         assert wrong.text.startswith("worker-1 ran epoch")
+
+
+def test_a_paused_task_is_without_an_owner_for_as_long_as_somebody_wants(script):
+    script.task()
+    script.task(owner=None, state="pending", Paused={"Reason": "paused by ann"})
+    assert gaps(script.entries, end_s=20) == []
+    script.task(epoch=2)
+    assert script.kinds() == []

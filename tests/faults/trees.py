@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 
 from crawler.items import items_of
 from tests.faults.arena import unless_etcd_is_silent
@@ -22,6 +22,8 @@ PAGES = {"tree": 150, "wood": 480}
 WORKERS = {"tree": 1, "wood": 3}
 HOSTS = 4
 DELAY_S = 0.3
+REST_S = 5.0
+"""How long a task is paused before the next one is."""
 SPIDERS = "slow.py, tree.py"
 
 
@@ -40,6 +42,10 @@ class Trees:
         self._numbers = itertools.count(1)
         self._going = {}
         """Task → when it was added."""
+        self._turns = itertools.count()
+        self._due_s = 0.0
+        self._resting = deque()
+        """The task that is paused at present, or none."""
         self.stalls = Stalls(DELAY_S)
 
     @staticmethod
@@ -61,6 +67,23 @@ class Trees:
         self.look()
         while len(self._going) < self._most:
             self._add()
+        self._let_rest()
+
+    def wake(self):
+        """Let all go on."""
+        while self._resting:
+            self._arena.client.ask(self._resting.popleft(), "resume", self._patience_s)
+
+    def _let_rest(self):
+        """Pause one after the other, and resume each after a few seconds."""
+        if time.monotonic() < self._due_s:
+            return
+        self._due_s = time.monotonic() + REST_S
+        self.wake()
+        name = next(itertools.islice(self._going, next(self._turns) % len(self._going), None))
+        self._resting.append(name)
+        self._arena.client.ask(name, "pause", self._patience_s)
+        self.counts["pauses"] += 1
 
     def look(self):
         """Look at those that have ended, and delete them."""
