@@ -109,9 +109,10 @@ class RunTask:
         """Raises NotFound, and WrongState if its run has not ended."""
         present = present_task(draft, self.name)
         if not present.state.finished:
+            way = "resume it, or stop it first" if present.paused else "stop it first, or wait"
             raise WrongState(
-                f"task {self.name!r} is {_told(present)}, and its run {present.run} has not ended; "
-                + ("resume it, or stop it first" if present.paused else "stop it first, or wait")
+                f"task {self.name!r} is {present.told_state}, and its run {present.run} has not"
+                f" ended; {way}"
             )
         draft.put(anew(present).replace(resumes=0))
         return [self.name]
@@ -126,12 +127,11 @@ def _check_open(present: Resource, what: str) -> None:
     """Check that a task has not ended. Raises WrongState."""
     if has_ended(present):
         raise WrongState(
-            f"task {present.name!r} {what}: it is {_told(present)}; to run it once more: "
+            f"task {present.name!r} {what}: it {_end(present)}; to run it once more: "
             f"crawler run {present.name}"
         )
 
 
-def _told(resource: Resource) -> str:
-    if resource.stopped:
-        return "stopped"
-    return "paused" if resource.paused else resource.state.value
+def _end(resource: Resource) -> str:
+    """Return how a task has ended, in words."""
+    return "has failed" if resource.told_state == "failed" else f"is {resource.told_state}"

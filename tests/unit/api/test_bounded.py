@@ -89,6 +89,10 @@ def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
     assert ask("PUT", f"{TASKS}/mine", labels=B)[0] == 403
     assert ask("PUT", f"{TASKS}/theirs", labels=A)[0] == 404
     assert ask("POST", f"{TASKS}/theirs/again")[0] == 404
+    for verb in ("pause", "resume", "stop", "run"):
+        assert ask("POST", f"{TASKS}/theirs/{verb}")[0] == 404
+        assert ask("POST", f"{TASKS}/mine/{verb}")[0] == 200
+    assert not backend.resources["theirs"].stopped
     assert ask("DELETE", f"{TASKS}/theirs")[0] == 404
     assert ask("DELETE", TASKS, name="nobodys")[0] == 404
     assert backend.resources["theirs"].spec.labels == B

@@ -2,6 +2,7 @@
 
 import pytest
 
+from crawler.api.rpc import codec
 from crawler.coordination.codec import decode_resource, encode_resource
 from crawler.errors import InvalidArgument, NotFound, WrongState
 from crawler.model.records import Counts, Pause, Report, Spec, State
@@ -227,7 +228,7 @@ def test_the_number_of_a_run_stays_when_the_task_moves(leader):
         (PAUSE, State.DONE, "task 'a' cannot be paused: it is done; to run it once more: crawler"),
         (RESUME, State.DONE, "task 'a' cannot be resumed: it is done; to run it once more"),
         (STOP, State.DONE, "task 'a' cannot be stopped: it is done"),
-        (STOP, State.FAILED, "task 'a' cannot be stopped: it is failed"),
+        (STOP, State.FAILED, "task 'a' cannot be stopped: it has failed"),
         (RUN, State.RUNNING, "task 'a' is running, and its run 1 has not ended; stop it first"),
     ],
 )
@@ -314,6 +315,18 @@ def test_what_is_stored_of_a_life_is_read_again():
     assert decode_resource("a", encode_resource(before), 7) == before
     plain = encode_resource(stored("a"))
     assert not [key for key in (b'"Paused"', b'"Stopped"', b'"Run"') if key in plain]
+
+
+def test_clients_are_told_of_a_life_over_grpc():
+    rests = stored("a", owner=None, state=State.PENDING, reason=BY, paused=Pause(BY, "w-1"), run=3)
+    ended = stored("a", state=State.FAILED, stopped=True)
+    for before in (rests, ended):
+        told = codec.resource_from(codec.resource_message(before))
+        assert (told.told_state, told.reason, told.run) == (
+            before.told_state,
+            before.reason,
+            before.run,
+        )
 
 
 @pytest.mark.parametrize("run", [0, -1, 2**31])
