@@ -31,6 +31,11 @@ class Call:
     caller: Caller | None = None
     """Who makes it; None if this process does."""
 
+    @property
+    def bounds(self) -> Mapping[str, str]:
+        """The labels that a task must have for the caller."""
+        return self.caller.labels if self.caller else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

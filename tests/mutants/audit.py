@@ -176,9 +176,9 @@ MUTANTS = [
     ),
     Mutant(
         "the leader does not tell its commands who is bounded",
-        "crawler/node/master/backend.py",
-        "    return call.caller.labels if call.caller else {}",
-        "    return {}",
+        "crawler/api/backend.py",
+        "        return self.caller.labels if self.caller else {}",
+        "        return {}",
         "tests/integration/test_doors.py -k became_anothers",
     ),
     Mutant(

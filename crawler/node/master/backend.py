@@ -92,14 +92,14 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        waits, bounds = wait_for_spider, _bounds(call)
+        waits, bounds = wait_for_spider, call.bounds
         command = Update(spec, restart, objection, faults, self._alone, waits, bounds)
         return self._stored(spec.name, self._writer.submit(command, call))
 
     def again(self, name: str, call: Call) -> Resource:
         """Begin a resource anew. Return it with the counts that are dropped."""
         dropped = self.get(name, call).counts
-        stored = self._writer.submit(Again(name, _bounds(call)), call)
+        stored = self._writer.submit(Again(name, call.bounds), call)
         return self._stored(name, stored).replace(counts=dropped)
 
     def pause(self, name: str, call: Call) -> Resource:
@@ -120,7 +120,7 @@ class LeaderBackend:
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
-        self._writer.submit(Remove(name, _bounds(call)), call)
+        self._writer.submit(Remove(name, call.bounds), call)
 
     def get(self, name: str, call: Call) -> Resource:
         """Return one resource with its latest counts. Raises NotFound."""
@@ -300,8 +300,3 @@ class LeaderBackend:
         if resource is None:
             raise NotFound("no such task: somebody deleted it at the same moment")
         return self.live.of_task(resource)
-
-
-def _bounds(call: Call) -> Mapping[str, str]:
-    """Return the labels that a task must have for the caller."""
-    return call.caller.labels if call.caller else {}

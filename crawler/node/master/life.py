@@ -6,8 +6,8 @@ the same pass, and of each later one, sees to it (`assignment.needs_owner`), who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from crawler.errors import WrongState
 from crawler.model.records import NOT_INTERRUPTED, NOT_PAUSED, Node, Resource, State
@@ -25,6 +25,8 @@ class PauseTask:
     name: str
     reason: str
     counted: Counted = as_stored
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The labels that the task must have, or it does not exist for the caller."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -33,7 +35,7 @@ class PauseTask:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is paused."""
-        present = present_task(draft, self.name)
+        present = present_task(draft, self.name, self.bounds)
         _check_open(present, "cannot be paused")
         if present.paused:
             draft.keep(self.name)
@@ -49,6 +51,8 @@ class ResumeTask:
     name: str
     home: Callable[[Resource], Node | None] = lambda resource: None
     """Returns the worker that had it, if that may have it now."""
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The labels that the task must have, or it does not exist for the caller."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -57,7 +61,7 @@ class ResumeTask:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is not paused."""
-        present = present_task(draft, self.name)
+        present = present_task(draft, self.name, self.bounds)
         _check_open(present, "cannot be resumed")
         if not present.paused:
             draft.keep(self.name)
@@ -75,6 +79,8 @@ class StopTask:
     name: str
     reason: str
     counted: Counted = as_stored
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The labels that the task must have, or it does not exist for the caller."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -83,7 +89,7 @@ class StopTask:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is stopped."""
-        present = present_task(draft, self.name)
+        present = present_task(draft, self.name, self.bounds)
         if present.stopped:
             draft.keep(self.name)
             return [self.name]
@@ -99,6 +105,8 @@ class RunTask:
     """Run a finished task once more, from the beginning."""
 
     name: str
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The labels that the task must have, or it does not exist for the caller."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -107,7 +115,7 @@ class RunTask:
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, and WrongState if its run has not ended."""
-        present = present_task(draft, self.name)
+        present = present_task(draft, self.name, self.bounds)
         if not present.state.finished:
             way = "resume it, or stop it first" if present.paused else "stop it first, or wait"
             raise WrongState(

@@ -14,6 +14,7 @@ from crawler.model.records import Counts, Node, Owner, Report, Resource, Spec, S
 from crawler.node.master.assignment import needs_owner, next_epoch
 from crawler.node.master.commands import Add, Again, Record, Remove, Update, parameter_faults
 from crawler.node.master.draft import Draft
+from crawler.node.master.life import PauseTask, ResumeTask, RunTask, StopTask
 from crawler.node.master.workers import WorkerSnapshot
 from crawler.node.membership.names import NodeNames
 from crawler.node.run.item_files import ItemFiles
@@ -165,7 +166,13 @@ def test_whoever_is_bounded_cannot_change_a_task_that_is_anothers_by_now(bounds)
     theirs = Spec("a", labels={"team": "b"})
     draft = draft_of(stored(spec=theirs))
     update = Update(Spec("a", labels=bounds), bounds=bounds)
-    for command in (update, Again("a", bounds), Remove("a", bounds)):
+    life = (
+        PauseTask("a", "", bounds=bounds),
+        ResumeTask("a", bounds=bounds),
+        StopTask("a", "", bounds=bounds),
+        RunTask("a", bounds),
+    )
+    for command in (update, Again("a", bounds), Remove("a", bounds), *life):
         with pytest.raises(NotFound, match="no such task"):
             command.apply(draft)
     assert draft.changes() == []
