@@ -17,6 +17,7 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 
 _FIELDS = [field.name for field in dataclasses.fields(Spec)]
@@ -177,6 +178,45 @@ class AuditedBackend:
         """Delete a secret."""
         with self._noted(audit.SECRET_DELETE, name):
             return self._find().delete_secret(name, call)
+
+    def add_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Add a schedule. Raises AlreadyExists if another one has that name."""
+        with self._noted(audit.SCHEDULE_ADD, wish.name):
+            return self._find().add_schedule(wish, call)
+
+    def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Change a schedule. Raises NotFound."""
+        with self._noted(audit.SCHEDULE_UPDATE, wish.name):
+            return self._find().update_schedule(wish, call)
+
+    def schedule(self, name: str, call: Call) -> ScheduleView:
+        """Return one schedule. Raises NotFound."""
+        return self._find().schedule(name, call)
+
+    def schedules(self, call: Call) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        return self._find().schedules(call)
+
+    def delete_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises NotFound."""
+        with self._noted(audit.SCHEDULE_DELETE, name):
+            return self._find().delete_schedule(name, call)
+
+    def pause_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound."""
+        with self._noted(audit.SCHEDULE_PAUSE, name):
+            return self._find().pause_schedule(name, call)
+
+    def resume_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises NotFound."""
+        with self._noted(audit.SCHEDULE_RESUME, name):
+            return self._find().resume_schedule(name, call)
+
+    def run_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
+        runs may not overlap."""
+        with self._noted(audit.SCHEDULE_RUN, name):
+            return self._find().run_schedule(name, call)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records."""

@@ -14,6 +14,7 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 
 UNTOLD = WorkerLoad()
@@ -208,6 +209,39 @@ class Backend(Protocol):
 
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it. Raises NotFound."""
+        ...
+
+    def add_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Add a schedule. Raises AlreadyExists if another one has that name."""
+        ...
+
+    def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Change a schedule. Raises NotFound."""
+        ...
+
+    def schedule(self, name: str, call: Call) -> ScheduleView:
+        """Return one schedule. Raises NotFound."""
+        ...
+
+    def schedules(self, call: Call) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        ...
+
+    def delete_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises NotFound."""
+        ...
+
+    def pause_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound."""
+        ...
+
+    def resume_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises NotFound."""
+        ...
+
+    def run_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
+        runs may not overlap."""
         ...
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import NoReturn
 
 from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
-from crawler.errors import Forbidden, NotFound
+from crawler.errors import Forbidden, NotFound, shown
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 
 
@@ -137,6 +138,49 @@ class BoundedBackend:
         """Refuse, as `update_scheduler` does."""
         self._refuse()
 
+    def add_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Add a schedule. Raises AlreadyExists if another one has that name."""
+        self._check(wish.task)
+        self._check_task(wish.task.name, call)
+        return self._backend.add_schedule(wish, call)
+
+    def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Change a schedule. Raises NotFound."""
+        self._own_schedule(wish.name, call)
+        self._check(wish.task)
+        self._check_task(wish.task.name, call)
+        return self._backend.update_schedule(wish, call)
+
+    def schedule(self, name: str, call: Call) -> ScheduleView:
+        """Return one schedule. Raises NotFound."""
+        return self._own_schedule(name, call)
+
+    def schedules(self, call: Call) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        found = self._backend.schedules(call)
+        return [each for each in found if self._caller.owns(each.schedule.wish.task.labels)]
+
+    def delete_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises NotFound."""
+        self._own_schedule(name, call)
+        return self._backend.delete_schedule(name, call)
+
+    def pause_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound."""
+        self._own_schedule(name, call)
+        return self._backend.pause_schedule(name, call)
+
+    def resume_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises NotFound."""
+        self._own_schedule(name, call)
+        return self._backend.resume_schedule(name, call)
+
+    def run_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
+        runs may not overlap."""
+        self._own_schedule(name, call)
+        return self._backend.run_schedule(name, call)
+
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Refuse, as `update_scheduler` does."""
         self._refuse()
@@ -152,6 +196,23 @@ class BoundedBackend:
         if not self._caller.owns(found.spec.labels):
             raise NotFound("no such task")
         return found
+
+    def _own_schedule(self, name: str, call: Call) -> ScheduleView:
+        found = self._backend.schedule(name, call)
+        if not self._caller.owns(found.schedule.wish.task.labels):
+            raise NotFound(f"no schedule {shown(name)}")
+        return found
+
+    def _check_task(self, name: str, call: Call) -> None:
+        """Check that a schedule would not begin a task of others. Raises Forbidden."""
+        try:
+            labels = self._backend.get(name, call).spec.labels
+        except NotFound:
+            return
+        if not self._caller.owns(labels):
+            raise Forbidden(
+                f"task.name: {shown(name)} is a task of others; choose another name for the task"
+            )
 
     def _check(self, spec: Spec) -> None:
         if not self._caller.owns(spec.labels):

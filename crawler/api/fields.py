@@ -23,6 +23,7 @@ from crawler.model.policy import (
     WorkerVerdict,
 )
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret
 
 Fields = Mapping[str, Any]
@@ -147,6 +148,34 @@ def of_secret(secret: Secret) -> Fields:
         "set_time": secret.set_ns,
         "set_by": secret.set_by,
         "key_id": secret.key_id,
+    }
+
+
+def of_schedule_wish(wish: ScheduleWish) -> Fields:
+    """Return the fields of a request for a schedule: a Schedule."""
+    return {
+        "name": wish.name,
+        "when": wish.when,
+        "time_zone": wish.time_zone,
+        "overlap": wish.overlap.value,
+        "jitter_s": wish.jitter_s,
+        "catch_up_s": wish.catch_up_s,
+        "paused": wish.paused,
+        "task": of_spec(wish.task),
+    }
+
+
+def of_schedule(view: ScheduleView) -> Fields:
+    """Return the fields of a schedule as a client sees it: a Schedule."""
+    schedule = view.schedule
+    return {
+        **of_schedule_wish(schedule.wish),
+        "task": of_resource(Resource(schedule.wish.task)),
+        "creation_time": schedule.created_ns,
+        "last_time": schedule.fired_ns,
+        "last_outcome": schedule.outcome,
+        "queued_time": schedule.queued_ns,
+        "next": list(view.next),
     }
 
 

@@ -128,6 +128,11 @@ INDEX: Mapping[str, Source] = {
         patch,
         "Run the spider of FILE, Python or YAML, in this process: no cluster, no etcd.",
     ),
+    "schedule": Source(
+        "schedule",
+        quiet_grpc,
+        "Let tasks begin at set times: add, list, show, pause, resume, run and delete schedules.",
+    ),
     "secret": Source(
         "secret", quiet_grpc, "Set, list and delete the secrets that tasks name, as secret:NAME."
     ),

@@ -29,6 +29,8 @@ class Keys:
         self.node_secret = f"{access}/nodes"
         self.secrets = f"{access}/secrets/"
         """The prefix of the secrets of tasks."""
+        self.schedules = settings.schedules.rstrip("/") + "/"
+        """The prefix of the schedules."""
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -61,6 +63,10 @@ class Keys:
     def secret(self, name: str) -> str:
         """Return the key of a secret of tasks."""
         return self.secrets + name
+
+    def schedule(self, name: str) -> str:
+        """Return the key of a schedule."""
+        return self.schedules + name
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

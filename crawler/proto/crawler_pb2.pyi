@@ -256,6 +256,42 @@ class ListSecretsResponse(_message.Message):
     secrets: _containers.RepeatedCompositeFieldContainer[Secret]
     def __init__(self, secrets: _Optional[_Iterable[_Union[Secret, _Mapping]]] = ...) -> None: ...
 
+class Schedule(_message.Message):
+    __slots__ = ("name", "when", "time_zone", "overlap", "jitter_s", "catch_up_s", "paused", "task", "creation_time", "last_time", "last_outcome", "queued_time", "next")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHEN_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    JITTER_S_FIELD_NUMBER: _ClassVar[int]
+    CATCH_UP_S_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    CREATION_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_FIELD_NUMBER: _ClassVar[int]
+    LAST_OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    when: str
+    time_zone: str
+    overlap: str
+    jitter_s: float
+    catch_up_s: float
+    paused: bool
+    task: ResourceSpec
+    creation_time: int
+    last_time: int
+    last_outcome: str
+    queued_time: int
+    next: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., when: _Optional[str] = ..., time_zone: _Optional[str] = ..., overlap: _Optional[str] = ..., jitter_s: _Optional[float] = ..., catch_up_s: _Optional[float] = ..., paused: _Optional[bool] = ..., task: _Optional[_Union[ResourceSpec, _Mapping]] = ..., creation_time: _Optional[int] = ..., last_time: _Optional[int] = ..., last_outcome: _Optional[str] = ..., queued_time: _Optional[int] = ..., next: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListSchedulesResponse(_message.Message):
+    __slots__ = ("schedules",)
+    SCHEDULES_FIELD_NUMBER: _ClassVar[int]
+    schedules: _containers.RepeatedCompositeFieldContainer[Schedule]
+    def __init__(self, schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ...) -> None: ...
+
 class ListTokensResponse(_message.Message):
     __slots__ = ("tokens",)
     TOKENS_FIELD_NUMBER: _ClassVar[int]

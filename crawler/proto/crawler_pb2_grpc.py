@@ -158,6 +158,46 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
                 _registered_method=True)
+        self.AddSchedule = channel.unary_unary(
+                '/CrawlerMaster/AddSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.UpdateSchedule = channel.unary_unary(
+                '/CrawlerMaster/UpdateSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.GetSchedule = channel.unary_unary(
+                '/CrawlerMaster/GetSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.ListSchedules = channel.unary_unary(
+                '/CrawlerMaster/ListSchedules',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListSchedulesResponse.FromString,
+                _registered_method=True)
+        self.DeleteSchedule = channel.unary_unary(
+                '/CrawlerMaster/DeleteSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.PauseSchedule = channel.unary_unary(
+                '/CrawlerMaster/PauseSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.ResumeSchedule = channel.unary_unary(
+                '/CrawlerMaster/ResumeSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
+        self.RunSchedule = channel.unary_unary(
+                '/CrawlerMaster/RunSchedule',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/CrawlerMaster/ListAudit',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
@@ -366,6 +406,65 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddSchedule(self, request, context):
+        """POST /crawler/schedule, body: name, when, time_zone, overlap, jitter_s, catch_up_s, paused, task.
+        Adding the same schedule again changes nothing. Another one under that name gets ALREADY_EXISTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSchedule(self, request, context):
+        """PUT /crawler/schedule/{name}, body: the same. What it does not give gets its default. Other
+        times count from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSchedule(self, request, context):
+        """GET /crawler/schedule/{name}. Only the name of the request counts, here and below.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSchedules(self, request, context):
+        """GET /crawler/schedule: every schedule, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSchedule(self, request, context):
+        """DELETE /crawler/schedule/{name}: its task stays. The answer is the schedule that is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSchedule(self, request, context):
+        """POST /crawler/schedule/{name}/pause: it fires no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSchedule(self, request, context):
+        """POST /crawler/schedule/{name}/resume: it fires again, from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunSchedule(self, request, context):
+        """POST /crawler/schedule/{name}/run: it fires now, beside its times. FAILED_PRECONDITION if its
+        task still runs and it does not let runs overlap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAudit(self, request, context):
         """GET /crawler/audit?limit=: the last changes that callers asked for and the last refusals, the
         oldest first, as the leader has seen them. A new leader begins with what it has seen itself.
@@ -510,6 +609,46 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.DeleteSecret,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
+            ),
+            'AddSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'UpdateSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'GetSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'ListSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSchedules,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListSchedulesResponse.SerializeToString,
+            ),
+            'DeleteSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'PauseSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'ResumeSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'RunSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunSchedule,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -1177,6 +1316,222 @@ class CrawlerMaster:
             '/CrawlerMaster/DeleteSecret',
             crawler_dot_proto_dot_crawler__pb2.Secret.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Secret.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/AddSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/UpdateSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListSchedules',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DeleteSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/PauseSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ResumeSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RunSchedule',
+            crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,13 +42,19 @@ MAX_RETRIES = 1000
 ALIASES = {
     "assignedNode": "assigned_node",
     "assignedTime": "assigned_time",
+    "catchUpS": "catch_up_s",
     "creationTime": "creation_time",
     "expirationTime": "expiration_time",
     "failedOn": "failed_on",
+    "jitterS": "jitter_s",
     "killedProcesses": "killed_processes",
+    "lastOutcome": "last_outcome",
+    "lastTime": "last_time",
     "pageSize": "page_size",
     "pageToken": "page_token",
+    "queuedTime": "queued_time",
     "shardOf": "shard_of",
+    "timeZone": "time_zone",
 }
 """The name of a field in lowerCamelCase → its name in crawler.proto."""
 _ECHOED = frozenset(

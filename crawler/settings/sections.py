@@ -153,6 +153,7 @@ class CoordinationSettings:
         "Prefix of the tokens, and key of the secret by which nodes know each other.",
         form=forms.PATH,
     )
+    schedules: str = setting("/crawler/schedules", "Prefix of the schedules.", form=forms.PATH)
 
 
 @dataclass(frozen=True, repr=False)

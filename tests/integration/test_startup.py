@@ -134,6 +134,7 @@ CLIENTS = {
     "explain": ["fiction"],
     "nodes": [],
     "plugins": [],
+    "schedule": ["list"],
     "secret": ["list"],
     "stats": ["fiction"],
     "strategy": ["random"],
@@ -143,7 +144,9 @@ CLIENTS = {
     "uncordon": ["2"],
     "update": ["fiction", "--set", "priority=2"],
 }
-READS_FIELDS = {name: {"marshmallow"} for name in ("add", "stats", "update", "again", "secret")}
+READS_FIELDS = {
+    name: {"marshmallow"} for name in ("add", "stats", "update", "again", "schedule", "secret")
+}
 """What some need all the same."""
 
 

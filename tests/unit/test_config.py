@@ -77,6 +77,7 @@ SAMPLES = {
     "coordination.scheduler": ("/steering", "/steering"),
     "coordination.tombstones": ("/dead", "/dead"),
     "coordination.access": ("/doors", "/doors"),
+    "coordination.schedules": ("/diary", "/diary"),
     "api.trusted": ("10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]),
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
     "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),

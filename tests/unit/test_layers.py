@@ -19,7 +19,7 @@ LAYERS = {
             "alike",
             "redacted_forms",
         },
-        {"redaction"},
+        {"redaction", "schedules"},
         {"logs", "schemas", "items"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging", "audit_log"},
@@ -145,7 +145,8 @@ CLI = (
         "pages",
     ),
     *("add", "as_json", "completion", "delete", "explain", "given", "task_names", "watching"),
-    *("resuming", "runspider", "scheduler", "secret", "spiders", "stats", "token", "update"),
+    *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
+    "update",
     "login",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]

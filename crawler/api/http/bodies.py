@@ -21,6 +21,7 @@ from crawler.model.access import NewToken, Token
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.records import Leader, Resource, Spec
+from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
@@ -129,6 +130,16 @@ def secret(found: Secret) -> dict[str, Any]:
 def secrets(found: Sequence[Secret]) -> dict[str, Any]:
     """Return secrets without their values."""
     return {"secrets": [secret(each) for each in found]}
+
+
+def schedule(found: ScheduleView) -> dict[str, Any]:
+    """Return a schedule."""
+    return _body(pb.Schedule.DESCRIPTOR, fields.of_schedule(found))
+
+
+def schedules(found: Sequence[ScheduleView]) -> dict[str, Any]:
+    """Return schedules."""
+    return {"schedules": [schedule(each) for each in found]}
 
 
 def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:

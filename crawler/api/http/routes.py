@@ -27,6 +27,7 @@ from crawler.model.access import Need
 from crawler.schemas import (
     audit_schemas,
     policy_schemas,
+    schedule_schemas,
     secret_schemas,
     task_schemas,
     token_schemas,
@@ -261,6 +262,69 @@ def delete_secret(name: str) -> Response:
     call = _call()
     named = secret_schemas.load_name(name)
     return answer(bodies.secret(_service().backend(call).delete_secret(named, call)))
+
+
+@api.post("/schedule")
+def add_schedule() -> Response:
+    """Add a schedule."""
+    call = _call()
+    wish = schedule_schemas.load_schedule(_body(call))
+    return answer(bodies.schedule(_service().backend(call).add_schedule(wish, call)))
+
+
+@api.put("/schedule/<name>")
+def update_schedule(name: str) -> Response:
+    """Change a schedule."""
+    call = _call()
+    wish = schedule_schemas.load_schedule(_named(name, _body(call)))
+    return answer(bodies.schedule(_service().backend(call).update_schedule(wish, call)))
+
+
+@api.get("/schedule/<name>")
+def schedule(name: str) -> Response:
+    """Return one schedule."""
+    call = _call()
+    named = schedule_schemas.load_schedule_name(name)
+    return answer(bodies.schedule(_service().backend(call).schedule(named, call)))
+
+
+@api.get("/schedule")
+def schedules() -> Response:
+    """Return all schedules, by name."""
+    call = _call()
+    return answer(bodies.schedules(_service().backend(call).schedules(call)))
+
+
+@api.delete("/schedule/<name>")
+def delete_schedule(name: str) -> Response:
+    """Remove a schedule, and return it. Its task stays."""
+    call = _call()
+    named = schedule_schemas.load_schedule_name(name)
+    return answer(bodies.schedule(_service().backend(call).delete_schedule(named, call)))
+
+
+@api.post("/schedule/<name>/pause")
+def pause_schedule(name: str) -> Response:
+    """Let a schedule fire no more."""
+    call = _call()
+    named = schedule_schemas.load_schedule_name(name)
+    return answer(bodies.schedule(_service().backend(call).pause_schedule(named, call)))
+
+
+@api.post("/schedule/<name>/resume")
+def resume_schedule(name: str) -> Response:
+    """Let a schedule fire again, from now on."""
+    call = _call()
+    named = schedule_schemas.load_schedule_name(name)
+    return answer(bodies.schedule(_service().backend(call).resume_schedule(named, call)))
+
+
+@api.post("/schedule/<name>/run")
+def run_schedule(name: str) -> Response:
+    """Let a schedule fire now."""
+    call = _call()
+    named = schedule_schemas.load_schedule_name(name)
+    return answer(bodies.schedule(_service().backend(call).run_schedule(named, call)))
 
 
 @api.get("/audit")

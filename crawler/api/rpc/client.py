@@ -16,7 +16,15 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
-from crawler.api.rpc import audit_codec, codec, policy_codec, secret_codec, tls, token_codec
+from crawler.api.rpc import (
+    audit_codec,
+    codec,
+    policy_codec,
+    schedule_codec,
+    secret_codec,
+    tls,
+    token_codec,
+)
 from crawler.api.rpc.bulkhead import Bulkhead, Permit
 from crawler.api.rpc.metadata import (
     ANSWERED,
@@ -32,6 +40,7 @@ from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -238,6 +247,47 @@ class Client:
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it."""
         return secret_codec.secret_from(self._ask("DeleteSecret", pb.Secret(name=name), call))
+
+    def add_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Add a schedule. Raises AlreadyExists if another one has that name."""
+        answer = self._ask("AddSchedule", schedule_codec.wish_message(wish), call)
+        return schedule_codec.schedule_from(answer)
+
+    def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Change a schedule. Raises NotFound."""
+        answer = self._ask("UpdateSchedule", schedule_codec.wish_message(wish), call)
+        return schedule_codec.schedule_from(answer)
+
+    def schedule(self, name: str, call: Call) -> ScheduleView:
+        """Return one schedule. Raises NotFound."""
+        answer = self._read("GetSchedule", pb.Schedule(name=name), call)
+        return schedule_codec.schedule_from(answer)
+
+    def schedules(self, call: Call) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        answer = self._read("ListSchedules", empty_pb2.Empty(), call)
+        return [schedule_codec.schedule_from(each) for each in answer.schedules]
+
+    def delete_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises NotFound."""
+        answer = self._ask("DeleteSchedule", pb.Schedule(name=name), call)
+        return schedule_codec.schedule_from(answer)
+
+    def pause_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound."""
+        answer = self._ask("PauseSchedule", pb.Schedule(name=name), call)
+        return schedule_codec.schedule_from(answer)
+
+    def resume_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises NotFound."""
+        answer = self._ask("ResumeSchedule", pb.Schedule(name=name), call)
+        return schedule_codec.schedule_from(answer)
+
+    def run_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
+        runs may not overlap."""
+        answer = self._ask("RunSchedule", pb.Schedule(name=name), call)
+        return schedule_codec.schedule_from(answer)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that the leader has, the oldest first."""

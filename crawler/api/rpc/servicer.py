@@ -6,7 +6,14 @@ import grpc
 from google.protobuf import empty_pb2
 
 from crawler.api.backend import Call
-from crawler.api.rpc import audit_codec, codec, policy_codec, secret_codec, token_codec
+from crawler.api.rpc import (
+    audit_codec,
+    codec,
+    policy_codec,
+    schedule_codec,
+    secret_codec,
+    token_codec,
+)
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
@@ -16,6 +23,7 @@ from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import (
     audit_schemas,
     policy_schemas,
+    schedule_schemas,
     secret_schemas,
     task_schemas,
     token_schemas,
@@ -208,6 +216,63 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         name = secret_schemas.load_name(request.name)
         return secret_codec.secret_message(self._service.backend(call).delete_secret(name, call))
+
+    def AddSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Add a schedule."""
+        call = self._call(context)
+        wish = schedule_schemas.load_schedule(schedule_codec.wish_fields(request))
+        found = self._service.backend(call).add_schedule(wish, call)
+        return schedule_codec.schedule_message(found)
+
+    def UpdateSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Change a schedule."""
+        call = self._call(context)
+        wish = schedule_schemas.load_schedule(schedule_codec.wish_fields(request))
+        found = self._service.backend(call).update_schedule(wish, call)
+        return schedule_codec.schedule_message(found)
+
+    def GetSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Return one schedule."""
+        call = self._call(context)
+        name = schedule_schemas.load_schedule_name(request.name)
+        found = self._service.backend(call).schedule(name, call)
+        return schedule_codec.schedule_message(found)
+
+    def ListSchedules(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListSchedulesResponse:
+        """Return all schedules, by name."""
+        call = self._call(context)
+        found = self._service.backend(call).schedules(call)
+        return pb.ListSchedulesResponse(schedules=map(schedule_codec.schedule_message, found))
+
+    def DeleteSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Remove a schedule, and return it. Its task stays."""
+        call = self._call(context)
+        name = schedule_schemas.load_schedule_name(request.name)
+        found = self._service.backend(call).delete_schedule(name, call)
+        return schedule_codec.schedule_message(found)
+
+    def PauseSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Let a schedule fire no more."""
+        call = self._call(context)
+        name = schedule_schemas.load_schedule_name(request.name)
+        found = self._service.backend(call).pause_schedule(name, call)
+        return schedule_codec.schedule_message(found)
+
+    def ResumeSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Let a schedule fire again, from now on."""
+        call = self._call(context)
+        name = schedule_schemas.load_schedule_name(request.name)
+        found = self._service.backend(call).resume_schedule(name, call)
+        return schedule_codec.schedule_message(found)
+
+    def RunSchedule(self, request: pb.Schedule, context: grpc.ServicerContext) -> pb.Schedule:
+        """Let a schedule fire now."""
+        call = self._call(context)
+        name = schedule_schemas.load_schedule_name(request.name)
+        found = self._service.backend(call).run_schedule(name, call)
+        return schedule_codec.schedule_message(found)
 
     def ListAudit(
         self, request: pb.ListAuditRequest, context: grpc.ServicerContext

@@ -25,6 +25,7 @@ from crawler.model.records import (
     Spec,
     WorkerLoad,
 )
+from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master.commands import (
     Add,
@@ -43,6 +44,7 @@ from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.life_requests import LifeRequests
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.schedule_requests import ScheduleRequests
 from crawler.node.master.secret_requests import SecretRequests
 from crawler.node.master.token_requests import TokenRequests
 from crawler.node.master.writer import TermWriter
@@ -70,6 +72,7 @@ class LeaderBackend:
         self._tokens = TokenRequests(ctx.leadership, ctx.tokens, ctx.clock)
         self._secrets = SecretRequests(ctx.leadership, ctx.secrets, ctx.clock)
         self._alone = "" if ctx.shares_states else ALONE
+        self._schedules = ScheduleRequests(ctx, self._alone)
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
         self._life = LifeRequests(ctx, writer, self.live.of_run)
@@ -193,6 +196,39 @@ class LeaderBackend:
     def delete_secret(self, name: str, call: Call) -> Secret:
         """Remove a secret, and return it. Raises NotFound."""
         return self._secrets.remove(name)
+
+    def add_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Add a schedule. Raises AlreadyExists if another one has that name."""
+        return self._schedules.add(wish)
+
+    def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
+        """Change a schedule. Raises NotFound."""
+        return self._schedules.update(wish)
+
+    def schedule(self, name: str, call: Call) -> ScheduleView:
+        """Return one schedule. Raises NotFound."""
+        return self._schedules.get(name)
+
+    def schedules(self, call: Call) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        return self._schedules.all()
+
+    def delete_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises NotFound."""
+        return self._schedules.remove(name)
+
+    def pause_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound."""
+        return self._schedules.pause(name)
+
+    def resume_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises NotFound."""
+        return self._schedules.resume(name)
+
+    def run_schedule(self, name: str, call: Call) -> ScheduleView:
+        """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
+        runs may not overlap."""
+        return self._schedules.run(name)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that this master has, the oldest first."""

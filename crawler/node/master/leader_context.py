@@ -10,6 +10,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.schedules import Schedules
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
@@ -44,6 +45,7 @@ class LeaderContext:
     tombstones: Tombstones
     tokens: Tokens
     secrets: Secrets
+    schedules: Schedules
     election: Election
     framework: Framework
     clock: Clock

@@ -21,6 +21,7 @@ from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.registry import number_of
+from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Store
@@ -71,6 +72,7 @@ class Master:
         self._tombstones = Tombstones(store, keys)
         self._tokens = Tokens(store, keys, clock) if tokens is None else tokens
         self._secrets = Secrets(store, keys, Seals(settings.secrets.key))
+        self._schedules = Schedules(store, keys, clock)
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -96,6 +98,7 @@ class Master:
     def start(self, supervisor: Supervisor) -> None:
         """Mirror the cluster and observe the election, also while this node is not a member."""
         self._mirrors.start(supervisor)
+        self._schedules.mirror.start(supervisor)
         self._observer.start(supervisor)
 
     def stop(self) -> None:
@@ -267,6 +270,7 @@ class Master:
                 tombstones=self._tombstones,
                 tokens=self._tokens,
                 secrets=self._secrets,
+                schedules=self._schedules,
                 election=self._election,
                 framework=self._framework,
                 clock=self._clock,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from crawler.errors import Retryable
 from crawler.logs import get_logger
 from crawler.model.records import Spec
-from crawler.node.master.backend import LeaderBackend
+from crawler.node.master.backend import ALONE, LeaderBackend
 from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.timekeeper import Timekeeper
 from crawler.node.master.writer import TermWriter
 
 log = get_logger(__name__)
@@ -25,6 +26,8 @@ class Term:
         """Changes the tasks."""
         self.backend = LeaderBackend(ctx, self.writer)
         """Carries out the requests of the API."""
+        self._timekeeper = Timekeeper(ctx, self.writer, "" if ctx.shares_states else ALONE)
+        """Carries out the schedules."""
         self.writer.shards.with_counts = self.backend.live.of_run
 
     def run(self, seeds: Sequence[Spec]) -> None:
@@ -45,6 +48,7 @@ class Term:
                 self.writer.run_pass()
         finally:
             self.ready = False
+            self._timekeeper.stop()
             self.writer.close()
 
     def finish(self) -> None:
@@ -64,9 +68,11 @@ class Term:
         ready."""
         mirrors = self._ctx.mirrors
         mirrors.refresh()
+        self._ctx.schedules.mirror.refresh()
         missing = sum(mirrors.resource(spec.name) is None for spec in seeds)
         self.writer.begin(seeds)
         self.ready = True
+        self._timekeeper.start()
         log.info(
             "leading",
             seeds=missing,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import grpc
 
@@ -46,6 +47,7 @@ from crawler.model.records import (
     State,
     WorkerLoad,
 )
+from crawler.model.schedules import Schedule, ScheduleView
 from crawler.model.secrets import Secret
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
@@ -90,6 +92,7 @@ class FakeBackend:
         self.worker = worker
         self.resources = {}
         self.kept_secrets = {}
+        self.kept_schedules = {}
         self.calls = []
         self.reports = []
         self.records = []
@@ -247,6 +250,46 @@ class FakeBackend:
         if name not in self.kept_secrets:
             raise NotFound(f"no secret {name!r}")
         return self.kept_secrets.pop(name)
+
+    def add_schedule(self, wish, call):
+        self._enter(call)
+        found = self.kept_schedules.get(wish.name)
+        if found is not None and found.schedule.wish != wish:
+            raise AlreadyExists(f"schedule {wish.name!r} exists and is another one")
+        return self._keep(Schedule(wish, 5, 5))
+
+    def update_schedule(self, wish, call):
+        before = self.schedule(wish.name, call).schedule
+        return self._keep(before.changed_to(wish, 6))
+
+    def schedule(self, name, call):
+        self._enter(call)
+        if name not in self.kept_schedules:
+            raise NotFound(f"no schedule {name!r}")
+        return self.kept_schedules[name]
+
+    def schedules(self, call):
+        self._enter(call)
+        return [view for _, view in sorted(self.kept_schedules.items())]
+
+    def delete_schedule(self, name, call):
+        self.schedule(name, call)
+        return self.kept_schedules.pop(name)
+
+    def pause_schedule(self, name, call):
+        return self._keep(self.schedule(name, call).schedule.paused())
+
+    def resume_schedule(self, name, call):
+        return self._keep(self.schedule(name, call).schedule.resumed(7))
+
+    def run_schedule(self, name, call):
+        before = self.schedule(name, call).schedule
+        return self._keep(replace(before, fired_ns=8, outcome="began"))
+
+    def _keep(self, schedule):
+        view = ScheduleView(schedule, ("2026-12-24T18:00:00+01:00",))
+        self.kept_schedules[schedule.name] = view
+        return view
 
     def create_token(self, wish, call):
         self._enter(call)

@@ -17,6 +17,7 @@ from crawler.model.access import Caller, Need, NewToken, Role, Token, TokenWish
 from crawler.model.audit import MOST_RECORDS, AuditRecord
 from crawler.model.policy import PolicyChange
 from crawler.model.records import Spec
+from crawler.model.schedules import ScheduleWish
 from crawler.model.secrets import SecretWish
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -93,6 +94,7 @@ class Pair:
             log.records.clear()
         self.tokens.clear()
         self.backend.resources.clear()
+        self.backend.kept_schedules.clear()
         self.backend.before = lambda: None
         self.log, self.other = self.logs[::-1] if asks_follower else self.logs
         self.asked = self.follower if asks_follower else self.leader
@@ -121,6 +123,8 @@ def pair(both, request):
 SPEC = Spec("shop", "books", {"password": CANARY})
 CHANGED = Spec("shop", "books", {"password": f"{CANARY}-2"}, {"team": "a"})
 
+NIGHTLY = ScheduleWish("nightly", "@every 1h", Spec("nightly", "", {"password": CANARY}))
+
 ACTIONS = [
     ("task.add", "shop", "", "POST", "resource", {"spider": "books", "name": "shop",
      "parameters": SPEC.parameters}, lambda it: it.submit(SPEC, CALL)),
@@ -148,6 +152,18 @@ ACTIONS = [
      lambda it: it.revoke_token(TOKEN.id, CALL)),
     ("secret.set", "login", "", "PUT", "secret/login", {"value": CANARY},
      lambda it: it.set_secret(SecretWish("login", CANARY), CALL)),
+    ("schedule.add", "nightly", "", "POST", "schedule", {"name": "nightly", "when": "@every 1h",
+     "task": {"parameters": SPEC.parameters}}, lambda it: it.add_schedule(NIGHTLY, CALL)),
+    ("schedule.update", "nightly", "", "PUT", "schedule/nightly", {"when": "@every 2h"},
+     lambda it: it.update_schedule(NIGHTLY, CALL)),
+    ("schedule.pause", "nightly", "", "POST", "schedule/nightly/pause", None,
+     lambda it: it.pause_schedule("nightly", CALL)),
+    ("schedule.resume", "nightly", "", "POST", "schedule/nightly/resume", None,
+     lambda it: it.resume_schedule("nightly", CALL)),
+    ("schedule.run", "nightly", "", "POST", "schedule/nightly/run", None,
+     lambda it: it.run_schedule("nightly", CALL)),
+    ("schedule.delete", "nightly", "", "DELETE", "schedule/nightly", None,
+     lambda it: it.delete_schedule("nightly", CALL)),
     ("secret.delete", "login", "", "DELETE", "secret/login", None,
      lambda it: it.delete_secret("login", CALL)),
 ]  # fmt: skip

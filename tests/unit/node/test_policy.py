@@ -8,6 +8,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
+from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Delete, Put
@@ -64,6 +65,7 @@ class Stage:
             tombstones=Tombstones(self.store, KEYS),
             tokens=Tokens(self.store, KEYS, self.clock),
             secrets=Secrets(self.store, KEYS, Seals([])),
+            schedules=Schedules(self.store, KEYS, self.clock),
             election=Election(self.store, KEYS, self.clock),
             framework=Framework("least-load", plugins),
             clock=self.clock,

@@ -57,6 +57,7 @@ def schemas() -> dict[str, Schema]:
         pb.Scheduler,
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
+        pb.ListSchedulesResponse,
         pb.ListAuditResponse,
     )
     return {

@@ -131,6 +131,22 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.delete_secret": Operation(
         "deleteSecret", ref("Secret"), _WRITES | _NAMED, name=ref("SecretName")
     ),
+    "crawler.add_schedule": Operation(
+        "addSchedule", ref("Schedule"), _WRITES | _BODY, "ScheduleAddition"
+    ),
+    "crawler.update_schedule": Operation(
+        "updateSchedule",
+        ref("Schedule"),
+        _WRITES | _BODY | _NAMED,
+        "ScheduleUpdate",
+        ref("TaskNewName"),
+    ),
+    "crawler.schedule": Operation("getSchedule", ref("Schedule"), _READS | _NAMED),
+    "crawler.schedules": Operation("listSchedules", ref("ListSchedulesResponse"), _READS),
+    "crawler.delete_schedule": Operation("deleteSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.pause_schedule": Operation("pauseSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.resume_schedule": Operation("resumeSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.run_schedule": Operation("runSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),

@@ -19,9 +19,11 @@ from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
 from crawler.model.access import GIVEN
 from crawler.model.records import State
+from crawler.model.schedules import Overlap
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
+from crawler.schemas.schedule_schemas import OverlapName, ScheduleSchema, Seconds, TaskOf
 from crawler.schemas.secret_schemas import SecretName, SecretSchema, SecretValue
 from crawler.schemas.task_fields import (
     MAX_NAME,
@@ -58,6 +60,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
     converter.add_attribute_function(_limits)  # type: ignore[no-untyped-call]
     task = _properties(converter, SpecSchema)
     secret = _properties(converter, SecretSchema)
+    schedule = _properties(converter, ScheduleSchema)
     update = {**task, **_WAITS, "restart": _TRUTH}
     return {
         "ParameterValue": _VALUE,
@@ -66,6 +69,9 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "TaskAddition": closed({**task, **_WAITS}, "name"),
         "TaskUpdate": closed(update),
         "TaskName": closed(_properties(converter, KeySchema), "name"),
+        "ScheduledTask": closed(task),
+        "ScheduleAddition": closed(schedule, "name", "when"),
+        "ScheduleUpdate": closed(schedule, "when"),
         "TokenWish": closed(_properties(converter, TokenSchema), "role"),
         "SecretName": secret["name"],
         "SecretWish": closed(secret, "value"),
@@ -161,6 +167,21 @@ def _(field: Labels) -> Schema:
 @_schema_of.register
 def _(field: RoleName) -> Schema:
     return {"type": "string", "enum": [role.value for role in GIVEN]}
+
+
+@_schema_of.register
+def _(field: OverlapName) -> Schema:
+    return {"type": "string", "enum": [overlap.value for overlap in Overlap]}
+
+
+@_schema_of.register
+def _(field: Seconds) -> Schema:
+    return {"type": "number", "minimum": 0, "maximum": field.most}
+
+
+@_schema_of.register
+def _(field: TaskOf) -> Schema:
+    return ref("ScheduledTask")
 
 
 @_schema_of.register

@@ -1,0 +1,133 @@
+"""Carries out requests about schedules for one term: add, change, show, pause and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crawler.coordination.decisions import MOST_TRIES
+from crawler.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, WouldRestart, shown
+from crawler.model.schedules import Overlap, Schedule, ScheduleView, ScheduleWish
+from crawler.node.master.commands import parameter_faults
+from crawler.node.master.leader_context import LeaderContext
+from crawler.schedules import due
+from crawler.schedules.timetable import never_fires, next_times
+
+
+class ScheduleRequests:
+    """Stores and removes schedules, in the greenlet of the request."""
+
+    def __init__(self, ctx: LeaderContext, alone: str) -> None:
+        self._ctx = ctx
+        self._schedules = ctx.schedules
+        self._alone = alone
+
+    def add(self, wish: ScheduleWish) -> ScheduleView:
+        """Add a schedule. Its first moment is after now. Raises AlreadyExists, InvalidArgument,
+        Conflict, LeadershipLost, Retryable."""
+        self._check(wish)
+        now_ns = self._ctx.clock.time_ns()
+        _check_to_come(wish, now_ns)
+        found = self._schedules.get(wish.name)
+        if found is not None and found.wish == wish:
+            return self._view(found)
+        if found is not None:
+            raise AlreadyExists(
+                f"schedule {wish.name!r} exists and is another one; update it, delete it, or "
+                "choose another name"
+            )
+        return self._put(Schedule(wish, now_ns, now_ns))
+
+    def update(self, wish: ScheduleWish) -> ScheduleView:
+        """Change a schedule. Raises NotFound, and as `add` does."""
+        self._check(wish)
+        now_ns = self._ctx.clock.time_ns()
+        before = self._found(wish.name).wish
+        if (before.when, before.time_zone) != (wish.when, wish.time_zone):
+            _check_to_come(wish, now_ns)
+        return self._change(wish.name, lambda found: found.changed_to(wish, now_ns))
+
+    def get(self, name: str) -> ScheduleView:
+        """Return a schedule. Raises NotFound."""
+        return self._view(self._found(name))
+
+    def all(self) -> Sequence[ScheduleView]:
+        """Return all schedules, by name."""
+        return [self._view(each) for _, each in sorted(self._schedules.all().items())]
+
+    def pause(self, name: str) -> ScheduleView:
+        """Let a schedule fire no more. Raises NotFound, Conflict, LeadershipLost, Retryable."""
+        return self._change(name, lambda found: found.paused())
+
+    def resume(self, name: str) -> ScheduleView:
+        """Let a schedule fire again, from now on. Raises as `pause` does."""
+        now_ns = self._ctx.clock.time_ns()
+        return self._change(name, lambda found: found.resumed(now_ns))
+
+    def run(self, name: str) -> ScheduleView:
+        """Let a schedule fire now, beside its moments. Raises WouldRestart, and as `pause`
+        does."""
+        return self._change(name, self._fired_now)
+
+    def remove(self, name: str) -> ScheduleView:
+        """Remove a schedule, and return it. Its task stays. Raises as `pause` does."""
+        found = self._found(name)
+        self._schedules.remove(self._ctx.leadership, found)
+        return self._view(found)
+
+    def _fired_now(self, found: Schedule) -> Schedule:
+        if found.firing is not None:
+            raise Conflict(f"schedule {found.name!r} begins its task already")
+        task, overlap = found.wish.task.name, found.wish.overlap
+        if due.goes_on(self._ctx.mirrors.resource(task)) and overlap in due.WAITING:
+            raise WouldRestart(
+                f"task {task!r} still runs, and the schedule does not let its runs overlap; "
+                f"begin it anew all the same: crawler again {task}"
+            )
+        step = due.now(found, self._ctx.mirrors.resource, self._ctx.clock.time_ns())
+        return step.schedule
+
+    def _change(self, name: str, change: Callable[[Schedule], Schedule]) -> ScheduleView:
+        """Change a schedule; again if it was changed meanwhile, by a firing perhaps."""
+        for _ in range(MOST_TRIES):
+            found = self._found(name)
+            changed = change(found)
+            if changed == found:
+                return self._view(found)
+            try:
+                return self._put(changed)
+            except Conflict:
+                continue
+        raise Conflict(f"others keep changing schedule {name!r}; try again")
+
+    def _check(self, wish: ScheduleWish) -> None:
+        """Check what only the leader knows of a wish. Raises InvalidArgument."""
+        faults = parameter_faults(wish.task)
+        if faults:
+            raise InvalidArgument(f"task.{faults}")
+        if wish.task.workers > 1 and self._alone:
+            raise InvalidArgument(f"task.{self._alone}")
+        if wish.task.workers > 1 and wish.overlap is Overlap.ALLOW:
+            raise InvalidArgument(
+                f"task.workers: {wish.task.workers} is not allowed with overlap allow; allowed is 1"
+            )
+
+    def _found(self, name: str) -> Schedule:
+        found = self._schedules.get(name)
+        if found is None:
+            raise NotFound(
+                f"no schedule {shown(name)}; `crawler schedule list` shows those that there are"
+            )
+        return found
+
+    def _put(self, schedule: Schedule) -> ScheduleView:
+        return self._view(self._schedules.put(self._ctx.leadership, schedule))
+
+    def _view(self, schedule: Schedule) -> ScheduleView:
+        return ScheduleView(schedule, next_times(schedule, self._ctx.clock.time_ns()))
+
+
+def _check_to_come(wish: ScheduleWish, now_ns: int) -> None:
+    if never_fires(wish, now_ns):
+        raise InvalidArgument(
+            f"when: {shown(wish.when)} is never to come; allowed is a time that lies ahead"
+        )

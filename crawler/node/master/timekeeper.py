@@ -1,0 +1,173 @@
+"""The timekeeper of a term: it carries out what the schedules decide, each at its time.
+
+A firing takes three steps: the schedule is stored with it, the task begins, and the schedule is
+stored with what became of it. If this master ends in between, the next leader goes on with the
+firing that is stored. The task shows whether it has begun already (`Begin`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+
+from crawler.api.backend import Call
+from crawler.errors import Conflict, CrawlerError, Lost, Rejected
+from crawler.logs import get_logger
+from crawler.model.schedules import Schedule
+from crawler.node.master.begin import Begin
+from crawler.node.master.commands import parameter_faults
+from crawler.node.master.leader_context import LeaderContext
+from crawler.node.master.writer import TermWriter
+from crawler.schedules import due
+from crawler.schedules.timetable import SECOND_NS, offset_ns
+from crawler.supervision import OnEnd, Supervisor
+
+log = get_logger(__name__)
+
+MOST_AT_ONCE = 64
+"""How many firings are carried out at the same time."""
+
+MOST_WAIT_S = 0.25
+"""How long it waits at most: somebody may set the clock of the machine meanwhile."""
+
+AGAIN_S = 0.5
+"""The pause before a firing that failed is tried again."""
+
+CALL = Call(timeout_s=10.0)
+
+
+class Timekeeper:
+    """Carries out the schedules of the cluster for one term."""
+
+    def __init__(self, ctx: LeaderContext, writer: TermWriter, alone: str) -> None:
+        self._ctx = ctx
+        self._writer = writer
+        self._alone = alone
+        self._supervisor = Supervisor("schedules", clock=ctx.clock)
+        self._room = BoundedSemaphore(MOST_AT_ONCE)
+        self._changed: set[str] = set()
+        self._awake = Event()
+        self._due: dict[str, int] = {}
+        """When each schedule is looked at next, in nanoseconds of wall time."""
+        self._heap: list[tuple[int, str]] = []
+        """The same in order, with some entries that count no more."""
+        self._busy: set[str] = set()
+
+    def start(self) -> None:
+        """Begin with all schedules, after this master has taken over."""
+        self._changed.update(self._ctx.schedules.all())
+        self._ctx.schedules.on_change = self._note
+        self._supervisor.spawn("timekeeper", self._run, on_end=OnEnd.RESTART)
+
+    def stop(self) -> None:
+        """Carry out no more. What is stored, the next leader carries out."""
+        self._ctx.schedules.on_change = lambda name: None
+        self._supervisor.stop()
+
+    def _note(self, name: str) -> None:
+        self._changed.add(name)
+        self._awake.set()
+
+    def _run(self) -> None:
+        clock = self._ctx.clock
+        while True:
+            self._awake.clear()
+            while self._changed:
+                self._plan(self._changed.pop())
+            for name in self._take_due():
+                self._room.acquire()
+                self._supervisor.spawn(f"firing {name}", self._look, name)
+            clock.wait(self._awake, self._idle_s())
+
+    def _plan(self, name: str, not_before_ns: int = 0) -> None:
+        """Note when to look at a schedule next."""
+        schedule = self._ctx.schedules.get(name)
+        if schedule is None or name in self._busy:
+            self._due.pop(name, None)
+            return
+        next_ns = due.due_ns(schedule, self._ctx.clock.time_ns())
+        if next_ns is None:
+            self._due.pop(name, None)
+            return
+        self._due[name] = max(next_ns, not_before_ns)
+        heapq.heappush(self._heap, (self._due[name], name))
+
+    def _take_due(self) -> list[str]:
+        now_ns, found = self._ctx.clock.time_ns(), []
+        while self._heap and self._heap[0][0] <= now_ns:
+            due_ns, name = heapq.heappop(self._heap)
+            if self._due.get(name) == due_ns:
+                del self._due[name]
+                self._busy.add(name)
+                found.append(name)
+        return found
+
+    def _idle_s(self) -> float:
+        if self._changed:
+            return 0.0
+        if not self._heap:
+            return MOST_WAIT_S
+        left_ns = self._heap[0][0] - self._ctx.clock.time_ns()
+        return min(MOST_WAIT_S, max(0.0, left_ns / SECOND_NS))
+
+    def _look(self, name: str) -> None:
+        """Let a schedule do what it does now. If that fails, it is tried again after a pause."""
+        pause_s = 0.0
+        try:
+            pause_s = self._carry_out(name)
+        except Lost:
+            pause_s = AGAIN_S  # the term ends soon
+        except CrawlerError as error:
+            pause_s = AGAIN_S
+            log.warning("a schedule has to wait", schedule=name, error=str(error))
+        except Exception:
+            pause_s = AGAIN_S
+            log.error("a schedule failed because of a bug", schedule=name, exc_info=True)
+        finally:
+            self._busy.discard(name)
+            self._room.release()
+            self._plan(name, self._ctx.clock.time_ns() + int(pause_s * SECOND_NS))
+            self._awake.set()
+
+    def _carry_out(self, name: str) -> float:
+        """Carry out the next step of a schedule. Return after which pause to look again."""
+        schedule = self._ctx.schedules.get(name)
+        if schedule is None:
+            return 0.0
+        next = due.step(schedule, self._ctx.mirrors.resource, self._ctx.clock.time_ns())
+        if next.kind is due.Kind.NOTHING:
+            return AGAIN_S
+        stored = next.schedule
+        if stored is not schedule:
+            stored = self._ctx.schedules.put(self._ctx.leadership, stored)
+        if next.kind is due.Kind.BEGIN:
+            done = due.carried_out(stored, self._begin(stored))
+            self._ctx.schedules.put(self._ctx.leadership, done)
+        return 0.0
+
+    def _begin(self, schedule: Schedule) -> str:
+        """Begin the task of a schedule. Return what became of it. Raises Retryable, Conflict,
+        Lost."""
+        firing = schedule.firing
+        assert firing is not None  # it was stored before
+        spec = replace(schedule.wish.task, name=firing.task)
+        try:
+            faults = parameter_faults(spec)
+            self._writer.submit(Begin(spec, firing.before, faults, self._alone), CALL)
+        except Conflict:
+            raise
+        except Rejected as error:
+            log.warning("a schedule cannot begin its task", schedule=schedule.name, why=str(error))
+            return f"refused: {error}"
+        late_ns = self._ctx.clock.time_ns() - firing.moment_ns
+        late_s = (late_ns - offset_ns(schedule.name, schedule.wish.jitter_s)) / SECOND_NS
+        log.info(
+            "a schedule began its task",
+            schedule=schedule.name,
+            task=firing.task,
+            late_s=round(late_s, 3),
+        )
+        return f"began task {firing.task}"
