@@ -7,10 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from bench.ground import Ground
 from crawler.local.cluster import is_ready
@@ -39,10 +40,13 @@ class Master:
 
     def logged_s(self, message: str) -> float:
         """When it first logged that, as Unix time."""
+        return datetime.fromisoformat(self.logged(message)[0]["ts"]).timestamp()
+
+    def logged(self, message: str) -> Sequence[dict[str, Any]]:
+        """Return what it logged with that message."""
         lines = self._process.log_path.read_text().splitlines()
         entries = [json.loads(line) for line in lines if line.startswith("{")]
-        entry = next(each for each in entries if each["msg"] == message)
-        return datetime.fromisoformat(entry["ts"]).timestamp()
+        return [each for each in entries if each["msg"] == message]
 
     @property
     def cpu_s(self) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tests.patched  # noqa: F401  # prepares the process as production does
-from bench import decisions, durable, posting, takeover
+from bench import decisions, durable, posting, schedules, takeover
 from bench.table import Row, report, write
 
 RESULT = Path("placement.json")
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "constraints": lambda: [decisions.rich()],
     "death": lambda: [decisions.death()],
     "takeover": lambda: [takeover.row()],
+    "schedules": lambda: [schedules.row()],
     "posting": lambda: [posting.row(), posting.doors_row()],
 }
 

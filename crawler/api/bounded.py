@@ -15,7 +15,7 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
-from crawler.model.schedules import ScheduleView, ScheduleWish
+from crawler.model.schedules import ScheduleView, ScheduleWish, absent
 from crawler.model.secrets import Secret, SecretWish
 
 
@@ -200,7 +200,7 @@ class BoundedBackend:
     def _own_schedule(self, name: str, call: Call) -> ScheduleView:
         found = self._backend.schedule(name, call)
         if not self._caller.owns(found.schedule.wish.task.labels):
-            raise NotFound(f"no schedule {shown(name)}")
+            raise NotFound(absent(name))
         return found
 
     def _check_task(self, name: str, call: Call) -> None:

@@ -46,6 +46,11 @@ class ScheduleWish:
     paused: bool = False
 
 
+def absent(name: str) -> str:
+    """Return what is said of a schedule that is not there, or that its caller may not see."""
+    return f"no schedule {name!r:.200}; `crawler schedule list` shows those that there are"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Which run of a task is its present one. Each beginning changes it."""

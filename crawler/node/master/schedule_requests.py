@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from crawler.coordination.decisions import MOST_TRIES
 from crawler.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, WouldRestart, shown
-from crawler.model.schedules import Overlap, Schedule, ScheduleView, ScheduleWish
+from crawler.model.schedules import Overlap, Schedule, ScheduleView, ScheduleWish, absent
 from crawler.node.master.commands import parameter_faults
 from crawler.node.master.leader_context import LeaderContext
 from crawler.schedules import due
@@ -114,9 +114,7 @@ class ScheduleRequests:
     def _found(self, name: str) -> Schedule:
         found = self._schedules.get(name)
         if found is None:
-            raise NotFound(
-                f"no schedule {shown(name)}; `crawler schedule list` shows those that there are"
-            )
+            raise NotFound(absent(name))
         return found
 
     def _put(self, schedule: Schedule) -> ScheduleView:

@@ -105,11 +105,12 @@ class Timekeeper:
                 found.append(name)
         return found
 
-    def _idle_s(self) -> float:
+    def _idle_s(self) -> float | None:
+        """Return how long there is nothing to do, unless something changes."""
         if self._changed:
             return 0.0
         if not self._heap:
-            return MOST_WAIT_S
+            return None
         left_ns = self._heap[0][0] - self._ctx.clock.time_ns()
         return min(MOST_WAIT_S, max(0.0, left_ns / SECOND_NS))
 

@@ -47,7 +47,7 @@ from crawler.model.records import (
     State,
     WorkerLoad,
 )
-from crawler.model.schedules import Schedule, ScheduleView
+from crawler.model.schedules import Schedule, ScheduleView, absent
 from crawler.model.secrets import Secret
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
@@ -265,7 +265,7 @@ class FakeBackend:
     def schedule(self, name, call):
         self._enter(call)
         if name not in self.kept_schedules:
-            raise NotFound(f"no schedule {name!r}")
+            raise NotFound(absent(name))
         return self.kept_schedules[name]
 
     def schedules(self, call):

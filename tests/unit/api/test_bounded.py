@@ -10,6 +10,7 @@ from crawler.api.bounded_crawls import BoundedCrawls, crawls_for
 from crawler.errors import NotFound, Rejected
 from crawler.model.access import Caller, Role
 from crawler.model.records import Query, Spec
+from crawler.model.schedules import ScheduleWish
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Known, Master, client_of, running
 from tests.unit.api.test_worker_statistics import FOUND, FakeCrawls
@@ -212,3 +213,26 @@ def test_of_the_crawls_of_its_task_the_latest_are_told_together():
 def test_a_call_of_this_process_itself_has_no_bounds(backend):
     master = Master(backend, SETTINGS)
     assert master.service.backend(Call(5.0)) is backend
+
+
+def test_it_has_schedules_of_its_own_tasks_alone(ask, backend):
+    path, when = "/crawler/schedule", "@every 1h"
+    for name, labels in (("b", B), ("c", {})):
+        backend.add_schedule(ScheduleWish(name, when, Spec(name, labels=labels)), CALL)
+    assert ask("POST", path, name="a", when=when, task={"labels": A})[0] == 200
+    assert [each["name"] for each in ask("GET", path)[1]["schedules"]] == ["a"]
+    for method, end in (
+        *(("GET", ""), ("DELETE", ""), ("POST", "/pause")),
+        *(("POST", "/resume"), ("POST", "/run")),
+    ):
+        status, body = ask(method, f"{path}/b{end}")
+        absent = ask(method, f"{path}/d{end}")[1]["message"].replace("'d'", "'b'")
+        assert (status, body["message"]) == (404, absent), "no answer tells whether it is there"
+    assert ask("PUT", f"{path}/b", when=when, task={"labels": A})[0] == 404
+    assert ask("PUT", f"{path}/a", when=when, task={"labels": B})[0] == 403
+    assert ask("POST", path, name="d", when=when)[0] == 403
+    for name in ("theirs", "nobodys"):
+        status, body = ask("POST", path, name="d", when=when, task={"name": name, "labels": A})
+        assert (status, "is a task of others" in body["message"]) == (403, True)
+    assert ask("POST", f"{path}/a/run")[0] == 200
+    assert set(backend.kept_schedules) == {"a", "b", "c"}
