@@ -144,6 +144,8 @@ class Checks:
         self._check_mirrors()
         if leader is not None:
             self._check_loads(leader)
+        for fault in self._history.firings.at_rest(self._history.versions):
+            self._history.blame(fault)
         for operation in self._history.operations:
             if operation.ended is None:
                 self._history.blame(f"never answered: {operation}")

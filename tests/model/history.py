@@ -19,6 +19,7 @@ from crawler.model.shards import is_like_shard
 from tests.model.engine import RunRecord
 from tests.model.nodes import KEYS, Process
 from tests.model.operations import Effect, Fare, Operation
+from tests.model.schedules import Firings, is_scheduled
 from tests.model.timeline import Timeline
 
 FOREIGN = "another program"
@@ -53,6 +54,7 @@ class History:
         self._ids: set[tuple[int, int]] = set()
         self._effects: list[Effect] = []
         self.changed_s: dict[str, float] = {}
+        self.firings = Firings(self.blame)
 
     def follow(self, store: MemoryStore) -> None:
         """Take in everything that happens, from the store's first revision on."""
@@ -96,6 +98,8 @@ class History:
             self._take_worker(event)
         elif KEYS.resource_name(event.key) and event.key.startswith(KEYS.resources):
             self._take_resource(event, author)
+        elif event.key.startswith(KEYS.schedules):
+            self._take_schedule(event, author)
         else:
             self.note(f"r{event.revision} {event.key}")
 
@@ -114,6 +118,13 @@ class History:
         self.workers[(node_id, kv.create_revision)] = (
             None if event.current else self._timeline.now_s
         )
+
+    def _take_schedule(self, event: Event, author: Author) -> None:
+        self.firings.take(event)
+        self.note(f"r{event.revision} {author}: {self.firings.present}")
+        leader = self.leader()
+        if author != FOREIGN and (leader is None or leader[1] is not author):
+            self.blame(f"r{event.revision}: {author} decided a schedule while {leader} led")
 
     def _take_resource(self, event: Event, author: Author) -> None:
         name = KEYS.resource_name(event.key) or ""
@@ -182,7 +193,10 @@ class History:
             return
         if before is None and after is not None:
             self._check_id(name, revision, after)
-            self._effect(Effect("add", name, after.spec, revision))
+            if is_scheduled(name):
+                self.firings.began(revision, name)
+            else:
+                self._effect(Effect("add", name, after.spec, revision))
         elif after is None:
             self._effect(Effect("delete", name, None, revision))
         if before is not None and after is not None:

@@ -61,13 +61,22 @@ class Stage(RuleBasedStateMachine):
         schedule=st.integers(0, 1000),
         rate=st.sampled_from([1.0, 1.0, 0.9]),
         poison_after=st.sampled_from([0, POISON_AFTER]),
+        is_scheduled=st.booleans(),
     )
     def begin(
-        self, workers: int, apart_s: float, schedule: int, rate: float, poison_after: int
+        self,
+        workers: int,
+        apart_s: float,
+        schedule: int,
+        rate: float,
+        poison_after: int,
+        is_scheduled: bool,
     ) -> None:
         """All start at once, or one after another."""
         self.world = World(workers, schedule, rate, poison_after)
         self.checks = Checks(self.world)
+        if is_scheduled:
+            self.world.schedule()
         for host in self.world.hosts.values():
             self.world.start(host)
             if apart_s:

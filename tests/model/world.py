@@ -23,6 +23,7 @@ from tests.model.history import FOREIGN, History
 from tests.model.network import Record
 from tests.model.nodes import KEYS, MASTER, RARE, SPIDERS, TTL_S, WORKER, Host, Process, on_spawn
 from tests.model.operations import Fare, Operation
+from tests.model.schedules import stored
 from tests.model.states import AllStates
 from tests.model.timeline import NodeClock, Timeline
 from tests.model.transport import ModelPeers, Transport
@@ -196,6 +197,10 @@ class World:
             self._notes += 1
             value = json.loads(kv.value) | {"Note": self._notes}
             self._foreign(Put(kv.key, json.dumps(value).encode()))
+
+    def schedule(self) -> None:
+        """A schedule stands in the store before any node lives."""
+        self._foreign(stored(self.timeline.wall_ns))
 
     def foreign_add(self, name: str) -> None:
         value = {"ID": "", "Name": name, "AssignedNode": "", "CreationTime": 0, "Spider": "common"}
