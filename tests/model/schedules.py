@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from crawler.coordination.schedules import decode_schedule, encode_schedule
 from crawler.coordination.store import Event, KeyValue, Put
@@ -24,6 +25,15 @@ def stored(now_ns: int) -> Put:
     return Put(KEYS.schedule(TASK), encode_schedule(Schedule(wish, now_ns, now_ns)))
 
 
+def with_pause(kv: KeyValue, is_paused: bool) -> Put | None:
+    """The stored schedule paused, or not; None if it is so already."""
+    found = _decoded(kv)
+    if found is None or found.wish.paused is is_paused:
+        return None
+    wish = replace(found.wish, paused=is_paused)
+    return Put(kv.key, encode_schedule(replace(found, wish=wish)))
+
+
 def is_scheduled(name: str) -> bool:
     """Whether a task is the one of a moment."""
     return name.startswith(f"{TASK}-")
@@ -36,6 +46,8 @@ class Firings:
         self._blame = blame
         self.moments: list[int] = []
         self.present: Schedule | None = None
+        self.on_began: Callable[[], None] = lambda: None
+        """Called when a task was added for a moment, before anybody hears of it."""
 
     def take(self, event: Event) -> None:
         """A write of the schedule: no decision is taken back, and none is made twice."""
@@ -58,6 +70,7 @@ class Firings:
         firing = self.present.firing if self.present is not None else None
         if firing is None or firing.task != name:
             self._blame(f"r{revision}: {name!r} was added, and {firing} is stored")
+        self.on_began()
 
     def at_rest(self, versions: Versions) -> Iterator[str]:
         """What is wrong when all is well: a moment without its task, or one with two runs."""
@@ -65,8 +78,6 @@ class Firings:
             return
         if self.present.firing is not None:
             yield f"{self.present.firing} is not carried out"
-        if not self.moments:
-            yield "no moment has fired"
         for moment_ns in self.moments:
             tasks = [task for _, task in versions.get(f"{TASK}-{stamp(moment_ns)}", ())]
             if not tasks:

@@ -125,8 +125,11 @@ class Stage(RuleBasedStateMachine):
         self.world.heal()
         self._pass(4.0)  # who was about to stop has stopped now
         self.world.revive()
-        self._pass(4.0 * TTL_S)
+        self._pass(3.0 * TTL_S)
+        self.world.pause_schedule(True)
+        self._pass(1.0 * TTL_S)
         self.checks.rest()
+        self.world.pause_schedule(False)
 
     def _host(self, name: str) -> Host:
         if name == LEADER:

@@ -22,7 +22,8 @@ from crawler.model.records import Resource, Spec
 from tests.depth import examples
 from tests.model.checks import Checks
 from tests.model.machine import ClusterMachine
-from tests.model.nodes import POISON_AFTER, TTL_S
+from tests.model.nodes import POISON_AFTER, TTL_S, Host, Process
+from tests.model.schedules import EVERY_S
 from tests.model.world import World
 
 STEPS = int(os.environ.get("MODEL_STEPS", "0"))
@@ -139,6 +140,50 @@ def test_a_task_rests_and_goes_on_and_ends_whatever_happens_to_its_nodes():
         assert len({run.epoch for run in pages}) == len(pages), "none in one epoch twice"
     finally:
         world.close()
+
+
+def test_a_schedule_fires_on_while_leaders_are_lost_in_the_middle_of_its_firings():
+    """One after another is cut off when the task has begun, and crashes soon or lives on."""
+    world = World(workers=1, schedule=7)
+    checks = Checks(world)
+    world.schedule()
+    try:
+        for host in world.hosts.values():
+            world.start(host)
+        for number in range(12):
+            cut = world.history.firings.on_began = _Cut(world, of_answers=number % 2 == 0)
+            world.advance(EVERY_S + (0.5 if number % 3 else TTL_S), checks.moment)
+            assert cut.host is not None
+            if cut.host.process is not None and number % 4:
+                world.crash(cut.host)
+            world.mend(cut.host)
+            world.advance(2.0 * TTL_S, checks.moment)
+            world.revive()
+        world.pause_schedule(True)
+        world.advance(4.0 * TTL_S, checks.moment)
+        checks.rest()
+        assert len(world.history.firings.moments) >= 12
+    finally:
+        world.close()
+
+
+    finally:
+        world.close()
+
+
+class _Cut:
+    """Cuts the leader off from etcd, or from its answers, once."""
+
+    def __init__(self, world: World, of_answers: bool) -> None:
+        self._world, self._of_answers = world, of_answers
+        self.host: Host | None = None
+
+    def __call__(self) -> None:
+        leader = self._world.history.leader()
+        if self.host is None and leader is not None and isinstance(leader[1], Process):
+            self.host = leader[1].host
+            wire = self.host.wire
+            (wire.answers if self._of_answers else wire.requests).clear()
 
 
 def _interrupted(charged: bool, times: int) -> list[Resource]:

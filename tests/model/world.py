@@ -23,7 +23,7 @@ from tests.model.history import FOREIGN, History
 from tests.model.network import Record
 from tests.model.nodes import KEYS, MASTER, RARE, SPIDERS, TTL_S, WORKER, Host, Process, on_spawn
 from tests.model.operations import Fare, Operation
-from tests.model.schedules import stored
+from tests.model.schedules import TASK, stored, with_pause
 from tests.model.states import AllStates
 from tests.model.timeline import NodeClock, Timeline
 from tests.model.transport import ModelPeers, Transport
@@ -201,6 +201,13 @@ class World:
     def schedule(self) -> None:
         """A schedule stands in the store before any node lives."""
         self._foreign(stored(self.timeline.wall_ns))
+
+    def pause_schedule(self, is_paused: bool) -> None:
+        """At rest nothing begins."""
+        kv = self.store.get(KEYS.schedule(TASK))
+        write = kv and with_pause(kv, is_paused)
+        if write:
+            self._foreign(write)
 
     def foreign_add(self, name: str) -> None:
         value = {"ID": "", "Name": name, "AssignedNode": "", "CreationTime": 0, "Spider": "common"}

@@ -59,7 +59,7 @@ MUTANTS = [
         _BEGIN,
         "        if mark_of(present) != self.before:",
         "        if False:",
-        f"{_CLUSTER} -k middle_of_a_firing",
+        "tests/model/test_model.py -k lost_in_the_middle",
     ),
     Mutant(
         "a schedule begins the task of others",
