@@ -72,6 +72,20 @@ def test_what_repeats_within_the_hour_goes_on_in_real_time(zone, day, hours):
     assert len(found) == len(set(found)) == 2 * hours
 
 
+@pytest.mark.parametrize(
+    ("zone", "first", "second", "when"),
+    [
+        ("Europe/Berlin", "2026-10-25T02:30+02:00", "2026-10-25T02:15+01:00", "30 2 * * *"),
+        ("America/New_York", "2026-11-01T01:30-04:00", "2026-11-01T01:15-05:00", "30 1 * * *"),
+        ("Australia/Lord_Howe", "2026-04-05T01:45+11:00", "2026-04-05T01:40+10:30", "45 1 * * *"),
+    ],
+)
+def test_in_the_hour_that_comes_the_second_time_its_times_have_been(zone, first, second, when):
+    table = timetable_of(when, zone, CREATED_NS)
+    assert table.latest(ns(second)) == ns(first)
+    assert table.after(ns(second)) - ns(first) > 24 * 3600 * SECOND_NS
+
+
 EXPRESSIONS = ["30 2 * * *", "0,30 1-3 * * *", "*/20 * * * *", "* 2 * * *", "5 */2 * * *"]
 EXPRESSIONS += ["0 0 29 2 *", "0 12 * * MON-FRI", "15 3 1 * *", "0 0 13 * FRI"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
