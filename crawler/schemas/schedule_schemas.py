@@ -37,6 +37,10 @@ class OverlapName(fields.Field[Overlap]):
         raise ValidationError(f"{shown(value)} is not allowed; allowed: {allowed}")
 
 
+class When(Text):
+    """When a schedule fires. Whether its fields can be understood is checked with the time zone."""
+
+
 class Seconds(fields.Field[float]):
     """A duration in seconds."""
 
@@ -73,7 +77,7 @@ class ScheduleSchema(Request):
         }
     )
     name = Name(required=True, error_messages=MISSING)
-    when = Text(least=1, most=MOST_TEXT, required=True, error_messages=MISSING)
+    when = When(least=1, most=MOST_TEXT, required=True, error_messages=MISSING)
     time_zone = Text(most=MOST_TEXT, load_default="UTC")
     overlap = OverlapName(load_default=Overlap.SKIP)
     jitter_s = Seconds(MOST_JITTER_S, load_default=0.0)

@@ -23,7 +23,13 @@ from crawler.model.schedules import Overlap
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
-from crawler.schemas.schedule_schemas import OverlapName, ScheduleSchema, Seconds, TaskOf
+from crawler.schemas.schedule_schemas import (
+    OverlapName,
+    ScheduleSchema,
+    Seconds,
+    TaskOf,
+    When,
+)
 from crawler.schemas.secret_schemas import SecretName, SecretSchema, SecretValue
 from crawler.schemas.task_fields import (
     MAX_NAME,
@@ -172,6 +178,12 @@ def _(field: RoleName) -> Schema:
 @_schema_of.register
 def _(field: OverlapName) -> Schema:
     return {"type": "string", "enum": [overlap.value for overlap in Overlap]}
+
+
+@_schema_of.register
+def _(field: When) -> Schema:
+    forms = (r"@every [0-9]{1,9}[smhdw]", r"@at [\s\S]+", r"\s*\S+(\s+\S+){4}\s*")
+    return {**_text(field.least, field.most), "pattern": f"^({'|'.join(forms)})$"}
 
 
 @_schema_of.register
