@@ -167,10 +167,6 @@ def test_a_schedule_fires_on_while_leaders_are_lost_in_the_middle_of_its_firings
         world.close()
 
 
-    finally:
-        world.close()
-
-
 class _Cut:
     """Cuts the leader off from etcd, or from its answers, once."""
 
