@@ -30,7 +30,9 @@ def test_without_tls_gunicorn_is_told_none(monkeypatch, tmp_path):
     assert (told.certfile, told.keyfile) == (None, None)
 
 
-def test_a_node_whose_gunicorn_would_not_speak_tls_does_not_start(folder, monkeypatch, capsys):
+def test_a_node_whose_gunicorn_would_not_speak_tls_does_not_start(
+    folder, monkeypatch, capsys, former_logs
+):
     monkeypatch.delitem(sys.modules, "crawler.gunicorn_conf", raising=False)
     with pytest.raises(SystemExit) as ended:
         gunicorn.start_node("worker")

@@ -3,7 +3,6 @@
 import datetime
 import io
 import json
-import logging
 
 import pytest
 
@@ -11,13 +10,9 @@ from crawler import logs, redaction
 
 
 @pytest.fixture
-def stream():
-    """Where logs go during the test; what was set up before is put back."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield io.StringIO()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def stream(former_logs):
+    """Where logs go during the test."""
+    return io.StringIO()
 
 
 def test_a_line_is_an_object_with_the_fields_in_their_order(stream):
