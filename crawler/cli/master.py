@@ -85,7 +85,8 @@ _TOKEN: Callable[..., Any] = click.option(
     metavar="TOKEN",
     expose_value=False,
     callback=lambda context, parameter, value: context.meta.update({TOKEN: value or ""}),
-    help="What lets this command in. Else what `crawler up` or `crawler login` keeps.",
+    help="What lets this command in. Else what `crawler up`, `login` or `token create` keeps in "
+    "~/.config/crawler/tokens.json.",
 )
 
 

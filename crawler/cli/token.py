@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -12,9 +15,13 @@ from crawler.cli import token_file
 from crawler.cli.as_json import JSON_LINES, show_json_lines
 from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected, own_token
+from crawler.cli.token_file import Kept, Login
+from crawler.coordination.token_secret import parts_of
 from crawler.errors import CrawlerError
 from crawler.model.access import GIVEN, NewToken, Role, Token, TokenWish
 from crawler.terminal import tables
+
+REPLACE = click.option("--replace", is_flag=True, help="Allow it to replace a kept one.")
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -31,8 +38,15 @@ def token() -> None:
 @click.option("--expires", metavar="TIME", help="From now, as 30d, 12h, 45m. Else never.")
 @labels_option("Its holder sees and changes only tasks that have this label.")
 @click.option("--save", is_flag=True, help="Keep it for the master, as the first one always is.")
+@REPLACE
 def create(
-    master: str, role: str, name: str, expires: str | None, labels: dict[str, str], save: bool
+    master: str,
+    role: str,
+    name: str,
+    expires: str | None,
+    labels: dict[str, str],
+    save: bool,
+    replace: bool,
 ) -> None:
     """Make a token, and print it. It is shown this once: the cluster keeps only a hash of it.
 
@@ -42,12 +56,56 @@ def create(
     expires_ns = time.time_ns() + _seconds(expires) * 10**9 if expires else 0
     wish = TokenWish(name, Role(role), labels, expires_ns)
     with connected(master) as client:
-        is_first = not client.tokens(CALL)
+        known = client.tokens(CALL)
+        if save:
+            _check_replaced(_others(master), known, is_allowed=replace)
         made = client.create_token(wish, CALL)
     click.echo(made.text)
-    _tell_made(made, is_first)
-    if save or (is_first and not own_token()):
+    _tell_made(made, is_first=not known)
+    if save or (not known and not own_token()):
         _keep(master, made.text, is_wanted=save)
+
+
+@token.command()
+@ADDRESS
+@REPLACE
+def save(master: str, replace: bool) -> None:
+    """Keep a token for the master: the one that standard input, or you at a prompt, gives."""
+    is_asked = sys.stdin.isatty()
+    text = click.prompt("token", hide_input=True, err=True) if is_asked else sys.stdin.read()
+    found = parts_of(text.strip())
+    if found is None:
+        raise CrawlerError("this is no token; one is crawler_, an id, _ and a secret")
+    _check_replaced(_others(master, found.id), (), is_allowed=replace)
+    _keep(master, found.text, is_wanted=True)
+
+
+def _others(master: str, id: str = "") -> Mapping[str, Kept]:
+    """Return what is kept for these masters, by their addresses, without the token of that id."""
+    kept = {each: token_file.kept_for([each]) for each in addresses_of(master)}
+    return {at: each for at, each in kept.items() if each and token_file.id_of(each) != id}
+
+
+def _check_replaced(others: Mapping[str, Kept], known: Sequence[Token], is_allowed: bool) -> None:
+    """Say what a token replaces in the file. Without leave nothing is replaced: it may be the only
+    token of an admin. Raises CrawlerError."""
+    for address, kept in others.items():
+        told = _named(kept, known)
+        if not is_allowed:
+            raise CrawlerError(
+                f"{token_file.path()} keeps {told} for {address} already; to replace it, give"
+                " --replace"
+            )
+        click.echo(f"crawler: for {address} it replaces {told}", err=True)
+
+
+def _named(kept: Kept, known: Sequence[Token]) -> str:
+    """Return how to name what is kept to somebody who may know its name and its role."""
+    if isinstance(kept, Login):
+        return f"a login at {kept.issuer}"
+    id = token_file.id_of(kept)
+    about = (f" ({each.name or 'no name'}, {each.role.value})" for each in known if each.id == id)
+    return f"token {id}{next(about, '')}"
 
 
 def _tell_made(made: NewToken, is_first: bool) -> None:
@@ -101,8 +159,8 @@ def revoke(master: str, id: str) -> None:
     """End the token ID. It counts no more on any node, at once."""
     with connected(master) as client:
         ended = client.revoke_token(id, CALL)
-    if f"_{ended.id}_" in own_token():
-        token_file.forget(addresses_of(master), own_token())
+    with contextlib.suppress(OSError):  # what cannot be read is not used either
+        token_file.forget_id(ended.id)
     click.echo(f"token {ended.id} ({ended.name or ended.role.value}) is revoked")
 
 
@@ -115,12 +173,20 @@ def forget(master: str) -> None:
 
 
 def _row(found: Token) -> tuple[str, ...]:
-    times = (_shown(found.created_ns), _shown(found.expires_ns) if found.expires_ns else "never")
+    times = (_shown(found.created_ns), _end(found))
     return (found.id, found.name, found.role.value, tables.pairs(found.labels), *times)
 
 
+def _end(found: Token) -> str:
+    """Return when a token ends, or that it has ended."""
+    if not found.expires_ns:
+        return "never"
+    begin = "expired " if found.has_expired(time.time_ns()) else ""
+    return f"{begin}{_shown(found.expires_ns)}"
+
+
 def _shown(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _seconds(text: str) -> int:

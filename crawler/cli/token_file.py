@@ -90,6 +90,19 @@ def forget(addresses: Iterable[str], kept: Kept = "") -> int:
     return len(gone)
 
 
+def forget_id(id: str) -> None:
+    """Drop the token of that id for all masters: it counts no more. Raises OSError."""
+    gone = {address for address, value in _read().items() if id_of(_entry(value)) == id}
+    if gone:
+        _change(lambda found: {each: found[each] for each in found if each not in gone})
+
+
+def id_of(kept: Kept) -> str:
+    """Return the id of a token of a cluster; empty for others."""
+    parts = kept.split("_") if isinstance(kept, str) else ()
+    return parts[1] if len(parts) > 2 else ""
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """A context in which no other command of this user is. Many providers take a refresh token

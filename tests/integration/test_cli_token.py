@@ -1,5 +1,6 @@
 """`crawler token`, and the file in which the command line keeps tokens."""
 
+import io
 import os
 import stat
 
@@ -62,7 +63,7 @@ def test_later_tokens_are_kept_on_demand_alone(run, master):
     status, [text], said = run("token", "create", "--role", "viewer")
     assert (status, "keeps it" in said) == (0, False)
     assert [token_file.kept_for([master.address])] == first
-    [saved] = run("token", "create", "--role", "operator", "--save")[1]
+    [saved] = run("token", "create", "--role", "operator", "--save", "--replace")[1]
     assert token_file.kept_for([master.address]) == saved != text
 
 
@@ -100,6 +101,65 @@ def test_a_token_that_is_revoked_is_kept_no_longer(run, master):
     assert run("token", "list")[1] == [
         "no tokens: nodes answer callers of their own machine alone; crawler token create makes one"
     ]
+
+
+def test_a_kept_token_is_replaced_on_demand_alone_and_named(run, master, folder):
+    first = run("token", "create", "--role", "admin", "--name", "me")[1][0]
+    id, count = first.split("_")[1], len(master.known)
+    named = f"token {id} ({master.known[id].name}, admin)"
+    status, said, told = run("token", "create", "--role", "viewer", "--save")
+    assert (status, said, len(master.known)) == (1, [], count)
+    assert told == (
+        f"crawler: {folder}/crawler/tokens.json keeps {named} for {master.address} already; "
+        "to replace it, give --replace\n"
+    )
+    assert token_file.kept_for([master.address]) == first
+    status, [text], told = run("token", "create", "--role", "viewer", "--save", "--replace")
+    assert (status, token_file.kept_for([master.address])) == (0, text)
+    assert f"crawler: for {master.address} it replaces {named}\n" in told
+
+
+def give(monkeypatch, text):
+    """Let standard input say that."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_token_from_standard_input_is_kept(run, master, monkeypatch):
+    text, other = master.known.make(Role.VIEWER), master.known.make(Role.ADMIN)
+    for _ in range(2):  # the same may be given again
+        give(monkeypatch, f"{text}\n")
+        assert run("token", "save")[0] == 0
+    assert token_file.kept_for([master.address]) == text
+    give(monkeypatch, other)
+    status, _, told = run("token", "save")
+    assert (status, "to replace it, give --replace" in told) == (1, True)
+    give(monkeypatch, other)
+    assert run("token", "save", "--replace")[0] == 0
+    assert token_file.kept_for([master.address]) == other
+
+
+def test_what_is_no_token_is_not_kept(run, master, monkeypatch):
+    give(monkeypatch, "crawler_x")
+    status, _, told = run("token", "save")
+    assert (status, "this is no token" in told) == (1, True)
+    assert token_file.kept_for([master.address]) == ""
+
+
+def test_a_revoked_token_is_dropped_for_each_master_that_keeps_it(run, master):
+    run("token", "create", "--role", "admin")
+    text = run("token", "create", "--role", "viewer")[1][0]
+    token_file.keep(["a:1", "b:1"], text)
+    token_file.keep(["c:1"], "another")
+    run("token", "revoke", text.split("_")[1])
+    assert [token_file.kept_for([each]) for each in ("a:1", "b:1", "c:1")] == ["", "", "another"]
+
+
+def test_a_token_that_has_expired_is_told_from_others(run, master):
+    master.known.make(Role.ADMIN, expires_ns=60 * 10**9)
+    token_file.keep([master.address], master.known.make(Role.ADMIN))
+    rows = run("token", "list")[1][1:]
+    assert any("  expired 1970-01-01 00:01 UTC" in row for row in rows)
+    assert any("  never" in row for row in rows)
 
 
 def stale(master):
