@@ -18,7 +18,7 @@ from crawler.api import proofs
 from crawler.clock import Clock
 from crawler.coordination.token_secret import parts_of
 from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable, shown
-from crawler.model.access import Caller, Need, Role, Token
+from crawler.model.access import GIVEN, Caller, Need, Role, Token
 
 SCHEME = "bearer "
 MOST_SILENCE_S = 30.0
@@ -300,7 +300,7 @@ def _check(caller: Caller, need: Need) -> None:
     if not caller.role.may(need):
         raise Forbidden(
             f"{caller.name} has the role {caller.role.value}, which may not do this; allowed: "
-            + ", ".join(role.value for role in Role if role.may(need))
+            + (", ".join(role.value for role in GIVEN if role.may(need)) or "nodes alone")
         )
     if caller.labels and need is Need.DEBUG:
         raise Forbidden(

@@ -20,7 +20,10 @@ BAD_SETTINGS = 2
 INTERRUPTED = 130
 DEFAULT_MASTER = "127.0.0.1:9091"
 """The master that commands ask if they are told of none."""
-INTERRUPTED_TEXT = "crawler: interrupted; everything that it started is stopped"
+INTERRUPTED_TEXT = "crawler: interrupted"
+STOPPED_TEXT = f"{INTERRUPTED_TEXT}; everything that it started is stopped"
+STARTING = frozenset({"demo", "master", "run", "runspider", "site", "up", "worker"})
+"""The commands that start something, which an interruption stops."""
 
 CONFIG = click.option(
     "-c",
@@ -94,6 +97,16 @@ class Unusable(click.ClickException):
         click.echo(f"crawler: {self.message}", err=True)
 
 
+class Interrupted(click.ClickException):
+    """A signal ended a command before it was done."""
+
+    exit_code = INTERRUPTED
+
+    def show(self, file: Any = None) -> None:
+        """Print it on standard error, below the ^C of a terminal."""
+        click.echo(f"\n{self.message}", err=True)
+
+
 class Modules(MutableMapping[str, click.Command]):
     """The commands by name. The module of a command is imported when the command is called."""
 
@@ -122,6 +135,14 @@ class Modules(MutableMapping[str, click.Command]):
 
 class Commands(click.Group):
     """The group of commands. For a command of Scrapy, the error names the command here."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises Interrupted after a signal."""
+        try:
+            return super().invoke(ctx)
+        except (click.Abort, KeyboardInterrupt):
+            starts = ctx.invoked_subcommand in STARTING
+            raise Interrupted(STOPPED_TEXT if starts else INTERRUPTED_TEXT) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the lines of --help about the commands, without importing any."""

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from crawler.cli.base import INTERRUPTED_TEXT
+from crawler.cli.base import STOPPED_TEXT
 from tests import forks
 from tests.integration.lab import ROOT
 from tests.site import Site
@@ -100,7 +100,7 @@ def test_while_spiders_are_loaded_a_signal_ends_all_with_one_line(tmp_path, comm
         finally:
             process.kill()
     assert process.returncode == 130
-    assert err.split("\n") == ["", INTERRUPTED_TEXT, ""]
+    assert err.split("\n") == ["", STOPPED_TEXT, ""]
 
 
 def written(path):

@@ -72,8 +72,11 @@ def test_a_token_may_what_its_role_may(ours, tokens, role, need):
     if role.may(need):
         assert need is Need.NOTHING or ours.admit(comes(text), need).role is role
     else:
-        with pytest.raises(Forbidden, match=f"the role {role.value}, which may not"):
+        with pytest.raises(Forbidden, match=f"the role {role.value}, which may not") as refused:
             ours.admit(comes(text), need)
+        allowed = str(refused.value).rpartition("allowed: ")[2]
+        may = [each.value for each in GIVEN if each.may(need)]
+        assert allowed == (", ".join(may) or "nodes alone")
 
 
 def test_what_roles_may():
