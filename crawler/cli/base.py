@@ -20,6 +20,7 @@ BAD_SETTINGS = 2
 INTERRUPTED = 130
 DEFAULT_MASTER = "127.0.0.1:9091"
 """The master that commands ask if they are told of none."""
+OTHER_TOKEN = "crawler: CRAWLER_TOKEN is set, and commands use that instead"
 INTERRUPTED_TEXT = "crawler: interrupted"
 STOPPED_TEXT = f"{INTERRUPTED_TEXT}; everything that it started is stopped"
 STARTING = frozenset({"demo", "master", "run", "runspider", "site", "up", "worker"})

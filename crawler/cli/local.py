@@ -24,6 +24,7 @@ from crawler.cli.base import (
     DROP_MISSING,
     FAILED,
     INTERRUPTED,
+    OTHER_TOKEN,
     RESUME,
     commands,
 )
@@ -126,6 +127,7 @@ def demo(file: str | None) -> int:
     from crawler.terminal.progress import progress_to
 
     logs.setup("warning", "text")
+    _drop_tls_of_commands()
     with interruptible():
         run_demo(file or bundled(), progress_to(sys.stdout), click.echo)
     return 0
@@ -146,6 +148,7 @@ def up(file: str | None) -> int:
     from crawler.local.demo import bundled, open_bookshop
 
     logs.setup("warning", "text")
+    _drop_tls_of_commands()
     file = file or (config.DEFAULT_FILE if Path(config.DEFAULT_FILE).is_file() else bundled())
     site = open_bookshop()
     try:
@@ -161,6 +164,14 @@ def up(file: str | None) -> int:
     finally:
         site.stop()
     return 0
+
+
+def _drop_tls_of_commands() -> None:
+    """Let the files that commands use for TLS at another cluster not count for one that starts."""
+    names = [f"CRAWLER_TLS_{name}" for name in ("CA", "CERT", "KEY")]
+    if not all(map(os.environ.get, names[1:])):
+        for name in names:
+            os.environ.pop(name, None)
 
 
 @commands.command()
@@ -231,6 +242,8 @@ def _tell_token(cluster: Any, site_url: str, token: str, where: str) -> None:
     options += "" if where else f" --token {token}"
     options += f" --tls-ca {cluster.ca}" if cluster.ca else ""
     click.echo(f"token      {token}{kept if where else ''}\n")
+    if os.environ.get("CRAWLER_TOKEN"):
+        click.echo(OTHER_TOKEN, err=True)
     click.echo(f"{_suggestion(cluster, site_url, token)}\nThen: crawler tasks{options}")
     click.echo("Press Ctrl-C to stop everything.")
 

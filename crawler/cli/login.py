@@ -13,7 +13,7 @@ from crawler.api.oidc import sign_in
 from crawler.api.oidc.loopback import Loopback
 from crawler.api.oidc.provider import Provider, discover
 from crawler.cli import token_file
-from crawler.cli.base import commands
+from crawler.cli.base import OTHER_TOKEN, commands
 from crawler.cli.master import ADDRESS, CALL, STRANGER, addresses_of, connected
 from crawler.cli.token_file import Login
 from crawler.errors import CrawlerError, Retryable, shown
@@ -81,7 +81,7 @@ def login(
     lasts = "commands renew it" if made.refresh else f"it ends at {time.ctime(expires_s)}"
     click.echo(f"signed in at {where.issuer}; {lasts}")
     if os.environ.get("CRAWLER_TOKEN"):
-        click.echo("crawler: CRAWLER_TOKEN is set, and commands use that instead", err=True)
+        click.echo(OTHER_TOKEN, err=True)
 
 
 @commands.command()

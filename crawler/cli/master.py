@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 import gevent
+from click.core import ParameterSource
 
 from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
@@ -22,15 +23,16 @@ from crawler.cli import token_file
 from crawler.cli.base import DEFAULT_MASTER, INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
 from crawler.cli.nearby import nearest
+from crawler.cli.wording import refused, shard_told, unheard
 from crawler.errors import (
     ConfigError,
     CrawlerError,
     NotFound,
+    Rejected,
     Retryable,
     Unauthenticated,
     shown,
 )
-from crawler.model.shards import is_like_shard
 
 if TYPE_CHECKING:
     from crawler.settings.tls_files import Pem
@@ -54,9 +56,6 @@ ASKED = "crawler.asked"
 TLS = "crawler.tls"
 """The name under which a command keeps the files that it was given for TLS."""
 
-_UNHEARD = ("cannot reach {}", "{} did not answer", "{} went away", "{} does not answer")
-"""The beginnings of errors that say that a master is absent or silent."""
-
 
 def _addresses(context: click.Context, parameter: click.Parameter, value: str) -> str:
     for address in value.split(","):
@@ -75,7 +74,7 @@ ADDRESS: Callable[..., Any] = click.option(
     default=DEFAULT_MASTER,
     metavar="HOST:PORT[,…]",
     callback=_addresses,
-    help="gRPC addresses of masters. If one cannot answer, the next is asked.",
+    help="gRPC addresses of masters (not those of HTTP). If one cannot answer, the next is asked.",
 )
 
 _TOKEN: Callable[..., Any] = click.option(
@@ -145,6 +144,15 @@ def own_token(master: str = "") -> str:
     asked = master or context.meta.get(ASKED, "")
     is_shown = asked in context.meta.get(MASTERS, ())
     return context.meta.get(TOKEN) or (token_for(asked) if is_shown else "")
+
+
+def _source(master: str) -> str:
+    """Return where the token comes from that is shown to a master; empty if there is none."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(TOKEN):
+        is_set = context.get_parameter_source("token") is ParameterSource.ENVIRONMENT
+        return "CRAWLER_TOKEN" if is_set else "--token"
+    return str(token_file.path()) if own_token(master) else ""
 
 
 def way_to(worker: str) -> str:
@@ -220,13 +228,11 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
         client = AnyClient(several, _Telling.of) if len(several) > 1 else _Telling.of(several[0])
         yield client
     except Retryable as error:
-        raise CrawlerError(_told(several, str(error))) from error
+        raise CrawlerError(unheard(several, str(error))) from error
     except NotFound as error:
         if not task:
             raise
-        raise CrawlerError(
-            f"no task {shown(task)}{_shard_told(task)}; see crawler tasks"
-        ) from error
+        raise CrawlerError(f"no task {shown(task)}{shard_told(task)}; see crawler tasks") from error
     finally:
         if client is not None:
             client.close()
@@ -245,13 +251,19 @@ class _Telling(Client):
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         telling = gevent.spawn(self._tell, call.timeout_s)
         try:
+            return self._ask_or_go_without(method, request, call)
+        except Rejected as error:
+            raise refused(error, self.asked, _source(self.asked)) from None
+        finally:
+            telling.kill(block=False)
+
+    def _ask_or_go_without(self, method: str, request: Any, call: Call) -> Any:
+        try:
             return self._ask_noted(method, request, call)
         except Unauthenticated:
             if not _goes_without(self.asked):
                 raise
             return self._ask_noted(method, request, call)
-        finally:
-            telling.kill(block=False)
 
     def _ask_noted(self, method: str, request: Any, call: Call) -> Any:
         answer = super()._ask(method, request, call)
@@ -275,25 +287,3 @@ def _end(number: int, frame: FrameType | None) -> None:
         sys.stdout.flush()
     os.write(sys.stderr.fileno(), f"{INTERRUPTED_TEXT}\n".encode())
     os._exit(INTERRUPTED)
-
-
-def _told(addresses: list[str], message: str) -> str:
-    if len(addresses) > 1:
-        return f"{message}; start a master, or name others with --master or CRAWLER_MASTER"
-    [address] = addresses
-    if message.startswith(tuple(each.format(address) for each in _UNHEARD)):
-        return (
-            f"no master answers at {address}; start one (crawler up, crawler master), "
-            "or name the gRPC address of another: --master HOST:PORT or CRAWLER_MASTER"
-        )
-    if message.startswith(f"cannot talk to {address}"):
-        return message
-    return f"the master at {address} says: {message}"
-
-
-def _shard_told(name: str) -> str:
-    """Return what to say of a name that is not there, if it is that of a shard."""
-    if not is_like_shard(name):
-        return ""
-    task = shown(name.rpartition("~")[0])
-    return f": it would be a shard of {task}, and no such shard is there; name {task} itself"

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 import click
 
 from crawler.api.http import bodies
+from crawler.api.rpc.client import Client
 from crawler.cli import token_file
 from crawler.cli.as_json import JSON_LINES, show_json_lines
 from crawler.cli.base import commands, labels_option, show_table
 from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected, own_token
 from crawler.cli.token_file import Kept, Login
 from crawler.coordination.token_secret import parts_of
-from crawler.errors import CrawlerError
+from crawler.errors import CrawlerError, InvalidArgument
 from crawler.model.access import GIVEN, NewToken, Role, Token, TokenWish
 from crawler.terminal import tables
 
@@ -59,7 +60,7 @@ def create(
         known = client.tokens(CALL)
         if save:
             _check_replaced(_others(master), known, is_allowed=replace)
-        made = client.create_token(wish, CALL)
+        made = _made(client, wish, expires)
     click.echo(made.text)
     _tell_made(made, is_first=not known)
     if save or (not known and not own_token()):
@@ -106,6 +107,19 @@ def _named(kept: Kept, known: Sequence[Token]) -> str:
     id = token_file.id_of(kept)
     about = (f" ({each.name or 'no name'}, {each.role.value})" for each in known if each.id == id)
     return f"token {id}{next(about, '')}"
+
+
+def _made(client: Client, wish: TokenWish, expires: str | None) -> NewToken:
+    """Make a token. An error names the option, and not the field of the request."""
+    try:
+        return client.create_token(wish, CALL)
+    except InvalidArgument as error:
+        if not (expires and str(error).startswith("expiration_time: ") and "first" in str(error)):
+            raise
+        raise InvalidArgument(
+            f"--expires {expires} is not allowed for the first token of a cluster: from then on "
+            "everybody needs a token, and this one must let somebody make more; leave out --expires"
+        ) from None
 
 
 def _tell_made(made: NewToken, is_first: bool) -> None:

@@ -11,7 +11,7 @@ import click
 
 from crawler.api.http import bodies
 from crawler.cli.as_json import JSON, show_json
-from crawler.cli.base import commands
+from crawler.cli.base import commands, labels_option
 from crawler.cli.cluster import task_lines
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import TASK
@@ -44,6 +44,7 @@ else text."""
     help="Set a field, such as priority=5, workers=4, labels.site=shop, "
     "parameters.settings.delay_s=1 or constraints.node=2.",
 )
+@labels_option("Set a label of the task; the others stay.")
 @click.option("--unset", metavar="FIELD", multiple=True, help="Reset a field to its default.")
 @click.option(
     "--restart",
@@ -61,6 +62,7 @@ def update(
     master: str,
     name: str,
     wanted: tuple[str, ...],
+    labels: dict[str, str],
     unset: tuple[str, ...],
     restart: bool,
     wait_for_spider: bool,
@@ -75,10 +77,12 @@ def update(
     """
     with connected(master, name) as client:
         before = client.get(name, CALL)
-        if not (wanted or unset or before.kills):
-            raise click.UsageError(f"nothing to change of {name} is given; give --set or --unset")
+        if not (wanted or labels or unset or before.kills):
+            raise click.UsageError(
+                f"nothing to change of {name} is given; give --set, --label or --unset"
+            )
         given = _given(before.spec)
-        for text in wanted:
+        for text in (*wanted, *(f"labels.{key}={value}" for key, value in labels.items())):
             _set(given, text)
         for path in unset:
             _unset(given, path)

@@ -194,7 +194,7 @@ def test_a_wrong_token_that_was_given_is_an_error(run, master):
     text = stale(master)
     status, _, said = run("tasks", "--token", text)
     assert status == 1
-    assert said.startswith("crawler: this token is not valid here")
+    assert said.startswith("crawler: the token of --token is not valid here")
 
 
 def test_several_masters_are_tried_without_a_stale_token_too(run, master, monkeypatch):

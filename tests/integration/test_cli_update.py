@@ -248,7 +248,8 @@ def test_a_task_that_is_not_there_is_told(run, backend):  # noqa: F811
 @pytest.mark.parametrize("options", [(), ("--restart",), ("--wait-for-spider",)])
 def test_an_update_of_nothing_is_told_unless_workers_died_of_the_task(run, backend, options):  # noqa: F811
     status, _, error = run(backend, "update", "x", *options)
-    assert (status, "nothing to change of x is given; give --set or --unset" in error) == (2, True)
+    told = "nothing to change of x is given; give --set, --label or --unset"
+    assert (status, told in error) == (2, True)
     backend.resources["x"] = backend.resources["x"].replace(kills=3)
     assert run(backend, "update", "x", *options)[::2] == (0, "")
 
@@ -298,3 +299,12 @@ def test_a_parameter_whose_name_has_dots_can_be_taken_away(run, backend):  # noq
     backend.update(Spec("x", "books", {"settings.delay_s": 1, "settings": {"delay_s": 2}}), CALL)
     run(backend, "update", "x", "--unset=parameters.settings.delay_s")
     assert backend.resources["x"].spec.parameters == {"settings": {"delay_s": 2}}
+
+
+def test_a_label_is_added_or_replaced_and_the_others_stay(updated):
+    assert updated("--label", "team=a").labels == {"site": "shop", "team": "a"}
+    assert updated("--label", "site=b", "--label", "x.y=1=2").labels == {
+        "site": "b",
+        "team": "a",
+        "x.y": "1=2",
+    }
