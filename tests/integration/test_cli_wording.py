@@ -99,6 +99,14 @@ def test_files_of_commands_for_tls_do_not_count_for_a_cluster_that_starts(
     assert [name for name in given if f"CRAWLER_TLS_{name}" in os.environ] == left
 
 
+def test_a_command_that_starts_nothing_says_of_nothing_that_it_is_stopped(run, monkeypatch):  # noqa: F811
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(token_file, "forget", interrupted)
+    assert run("token", "forget") == (130, [], "\ncrawler: interrupted\n")
+
+
 def test_up_tells_that_commands_use_another_token(capsys, monkeypatch):
     monkeypatch.setattr(local, "_suggestion", lambda *given: "")
     cluster = Cluster()
