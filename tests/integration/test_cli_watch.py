@@ -55,7 +55,7 @@ LOOKS = (
     [task("a").replace(counts=Counts(7, 1)), task("b")],
     [task("a", State.FAILED).replace(counts=Counts(9, 1), reason="no more")],
 )
-ON = f"worker={WORKER.id}  priority=0"
+ON = f"worker={WORKER.id}  run=1  priority=0"
 
 
 def test_without_a_terminal_each_change_is_a_line(run):  # noqa: F811

@@ -129,7 +129,7 @@ CLIENTS = {
     "run TASK": ["fiction"],
     "stop": ["fiction"],
     "audit": [],
-    "delete": ["--state=failed"],
+    "delete": ["--label=team=none"],
     "drain": ["2"],
     "explain": ["fiction"],
     "nodes": [],

@@ -13,7 +13,6 @@ from crawler import redaction
 from crawler.clock import Backoff, Clock
 from crawler.coordination.sealing import CannotUnseal, NoKey
 from crawler.coordination.secrets import Secrets
-from crawler.engine.http.url_forms import forms_in_urls
 from crawler.errors import CrawlerError, Retryable
 from crawler.logs import get_logger
 from crawler.model.secrets import names_in
@@ -26,7 +25,6 @@ class RunSecrets:
     """Reads secrets for the runs of a worker."""
 
     def __init__(self, secrets: Secrets, clock: Clock) -> None:
-        redaction.know(forms_in_urls)
         self._secrets = secrets
         self._clock = clock
 
@@ -35,6 +33,10 @@ class RunSecrets:
         """A context in which a run has what its task names, and texts hide it. It tells whether the
         run can begin: if a secret is not there, the run has failed. If this worker lacks the key,
         it is interrupted: another worker may have that."""
+        if names_in(run.resource.spec.parameters):
+            from crawler.engine.http.url_forms import forms_in_urls  # most workers have no secrets
+
+            redaction.know(forms_in_urls)
         can_begin = self._give(run)
         secrets = (run.secrets, run.former)
         redaction.remember(*secrets)
