@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Protocol
 
 from crawler.api import proofs
+from crawler.api.addresses import plain
 from crawler.clock import Clock
 from crawler.coordination.token_secret import parts_of
 from crawler.errors import CrawlerError, Forbidden, Overloaded, Unauthenticated, Unavailable, shown
@@ -33,9 +34,13 @@ program is among them."""
 
 NO_TOKEN = (
     "protected mode: this cluster has no token yet, so its nodes answer callers of their own "
-    "machine only. On a machine of the cluster run: crawler token create --role admin. Or set "
-    "api.open: true, if everybody who reaches this port may do everything"
+    "machine only, at its loopback address; {}. To let others in, run on a machine of the cluster: "
+    "crawler token create --role admin --master 127.0.0.1:9091 (a master's gRPC port). Or list "
+    "their networks in api.trusted, or set api.open: true, if everybody who reaches this port may "
+    "do everything"
 )
+CAME_FROM = "you came from {}; on the machine itself ask at 127.0.0.1"
+PASSED_ON = "{} says that a proxy passed this on; ask without the proxy, at 127.0.0.1"
 NEEDS_TOKEN = (
     "this cluster needs a token: give it with --token or CRAWLER_TOKEN, over HTTP as "
     "Authorization: Bearer TOKEN. An admin makes one: crawler token create --role ROLE"
@@ -70,11 +75,12 @@ class Approach:
     """What a call shows of its caller."""
 
     address: str
-    """The address from which it came, without a port."""
+    """The address from which it came, without a port. One of IPv4 is written as such."""
     authorization: str = ""
     """`Bearer` and the token; empty if it has none."""
-    is_passed_on: bool = False
-    """Whether a proxy passed it on, so that the address is not the caller's."""
+    passed_by: str = ""
+    """The header by which a proxy says that it passed it on, so that the address is not the
+    caller's; empty if there is none."""
     is_from_a_page: bool = False
     """Whether a browser makes it for a page of another site. Whoever wrote that page is not who
     sits at the browser."""
@@ -86,6 +92,14 @@ class Approach:
     """What it asks for, as a word of the audit; empty for what has none."""
     object: str = ""
     """What that is about, as far as it is known before the message is read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", plain(self.address))
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether a proxy passed it on."""
+        return bool(self.passed_by)
 
 
 Refused = Callable[[Approach, Caller | None, Need, CrawlerError], None]
@@ -207,7 +221,7 @@ class Doors:
             if approach.other_host:
                 raise Forbidden(OTHER_HOST.format(shown(approach.other_host)))
             return Caller("loopback", WHO_NEEDS_NONE)
-        raise Forbidden(NO_TOKEN)
+        raise Forbidden(NO_TOKEN.format(_why_strange(approach)))
 
     def _holder(self, approach: Approach, need: Need) -> Caller:
         """Return who holds the token of a call. What is right and costs nothing to check comes
@@ -246,7 +260,7 @@ class Doors:
         if not self._tokens.are_known:
             raise Unavailable(NOT_READ)
         silence_s = self._tokens.silence_s
-        reads = need in (Need.READ, Need.METRICS)
+        reads = need in (Need.READ, Need.METRICS, Need.DEBUG)
         if silence_s > (MOST_SILENCE_OF_READERS_S if reads else MOST_SILENCE_S):
             raise Unavailable(SILENT.format(silence_s))
         token = self._tokens.get(id)
@@ -309,6 +323,13 @@ def _check(caller: Caller, need: Need) -> None:
         )
 
 
+def _why_strange(approach: Approach) -> str:
+    """Return why a caller does not count as one of this machine: perhaps it is one all the same."""
+    if approach.is_passed_on:
+        return PASSED_ON.format(approach.passed_by[:60])
+    return CAME_FROM.format(approach.address or "an unknown address")
+
+
 def _is_local(approach: Approach) -> bool:
     """Return whether a caller is a process of this machine."""
     if approach.is_passed_on:
@@ -317,5 +338,4 @@ def _is_local(approach: Approach) -> bool:
         address = ip_address(approach.address)
     except ValueError:
         return approach.address.startswith("unix:")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return address.is_loopback

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from throttled import RateLimiterType, Throttled, rate_limiter, store
 
+from crawler.api.addresses import plain
 from crawler.errors import Overloaded
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
@@ -42,6 +43,7 @@ class RateLimiter:
 
         `transport` is `http` or `grpc`, for /metrics.
         """
+        client = plain(client)
         if not self._settings.rate or not self._throttle.limit(client).limited:
             return
         self._refused.labels(transport).inc()

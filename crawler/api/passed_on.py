@@ -18,11 +18,15 @@ _NAMES_IN_WSGI = frozenset(f"HTTP_{name.upper().replace('-', '_')}" for name in 
 _BEGINNINGS_IN_WSGI = tuple(f"HTTP_{each.upper().replace('-', '_')}" for each in BEGINNINGS)
 
 
-def in_metadata(names: Iterable[str]) -> bool:
-    """Return whether a proxy has added something to the metadata of a gRPC call."""
-    return any(name in NAMES or name.startswith(BEGINNINGS) for name in names)
+def in_metadata(names: Iterable[str]) -> str:
+    """Return which key of the metadata of a gRPC call a proxy has added; empty if none is."""
+    found = (name for name in names if name in NAMES or name.startswith(BEGINNINGS))
+    return next(found, "").title()
 
 
-def in_environ(names: Iterable[str]) -> bool:
-    """Return whether a proxy has added something to the headers of a request of WSGI."""
-    return any(name in _NAMES_IN_WSGI or name.startswith(_BEGINNINGS_IN_WSGI) for name in names)
+def in_environ(names: Iterable[str]) -> str:
+    """Return which header of a request of WSGI a proxy has added; empty if none is."""
+    for name in names:
+        if name in _NAMES_IN_WSGI or name.startswith(_BEGINNINGS_IN_WSGI):
+            return name.removeprefix("HTTP_").replace("_", "-").title()
+    return ""

@@ -40,7 +40,7 @@ MUTANTS = [
         "the proxy's headers are not looked at over HTTP",
         "crawler/api/http/access.py",
         "        passed_on.in_environ(environ),",
-        "        False,",
+        '        "",',
         "tests/integration/test_doors.py -k counts_on_all_nodes",
     ),
     Mutant(
@@ -180,7 +180,7 @@ MUTANTS = [
         "metadata of other proxies is not known over gRPC",
         "crawler/api/rpc/access.py",
         "        passed_on.in_metadata(metadata),",
-        "        False,",
+        '        "",',
         f"{_LIMITS} -k passes_on",
     ),
     Mutant(

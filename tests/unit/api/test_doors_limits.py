@@ -117,8 +117,8 @@ def test_over_http_the_answer_says_how_long_to_wait(tokens):
 def test_whom_a_proxy_passes_on_is_nobody_of_this_machine(name):
     environ = EnvironBuilder(headers={name: "x"}).get_environ()
     environ["REMOTE_ADDR"] = "127.0.0.1"
-    assert access.approach(environ).is_passed_on
-    assert passed_on.in_metadata({name.lower(): "x"})
+    assert access.approach(environ).passed_by == name.title()
+    assert passed_on.in_metadata({name.lower(): "x"}) == name.title()
     master = Master(FakeBackend(), tokens=Known())
     with running(master), channel_to(master) as channel:
         stub = pb_grpc.CrawlerMasterStub(channel)
@@ -209,10 +209,10 @@ def test_a_secret_that_many_bring_at_once_is_hashed_once(ours, tokens, hashing):
     assert len(hashed) == 1
 
 
-@pytest.mark.parametrize("need", [Need.TASKS, Need.CLUSTER, Need.READ, Need.METRICS])
+@pytest.mark.parametrize("need", [Need.TASKS, Need.CLUSTER, Need.READ, Need.METRICS, Need.DEBUG])
 def test_a_node_that_lost_etcd_does_not_decide_on_tokens(ours, tokens, need):
     text = tokens.make()
-    reads = need in (Need.READ, Need.METRICS)
+    reads = need in (Need.READ, Need.METRICS, Need.DEBUG)
     most_s = doors.MOST_SILENCE_OF_READERS_S if reads else doors.MOST_SILENCE_S
     assert ours.admit(comes(text), need)
     tokens.silence_s = most_s
