@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
-from crawler.errors import Forbidden, NotFound, shown
+from crawler.errors import AlreadyExists, Forbidden, NotFound, shown
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -30,7 +30,11 @@ class BoundedBackend:
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Add a task, if it is within the bounds."""
         self._check(spec)
-        return self._backend.submit(spec, call, wait_for_spider)
+        try:
+            return self._backend.submit(spec, call, wait_for_spider)
+        except AlreadyExists:
+            self._check_name(spec.name, call)
+            raise
 
     def update(
         self,
@@ -213,6 +217,16 @@ class BoundedBackend:
             raise Forbidden(
                 f"task.name: {shown(name)} is a task of others; choose another name for the task"
             )
+
+    def _check_name(self, name: str, call: Call) -> None:
+        """Check that no task of others has that name. Raises AlreadyExists: what the backend says
+        of such a task, to change it or to delete it, is not for this caller."""
+        try:
+            labels = self._backend.get(name, call).spec.labels
+        except NotFound:  # it is about the names of shards
+            return
+        if not self._caller.owns(labels):
+            raise AlreadyExists(f"the name {shown(name)} is taken; choose another")
 
     def _check(self, spec: Spec) -> None:
         if not self._caller.owns(spec.labels):

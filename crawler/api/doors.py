@@ -65,7 +65,7 @@ FROM_A_PAGE = (
     "a page of another site makes this request in a browser; without a token that is refused"
 )
 OTHER_HOST = (
-    "protected mode: Host: {} is not allowed; allowed are localhost, an IP address, and the name "
+    "Host {} is not allowed in protected mode; allowed are localhost, an IP address, and the name "
     "of this machine: a page may let any other name lead here"
 )
 
@@ -91,7 +91,8 @@ class Approach:
     action: str = ""
     """What it asks for, as a word of the audit; empty for what has none."""
     object: str = ""
-    """What that is about, as far as it is known before the message is read."""
+    """What that is about, as far as it is known before the message is read: the name of a task or a
+    node; or else the method and the path."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", plain(self.address))

@@ -112,7 +112,7 @@ class Trail:
                 approach.action or need.value,
                 clean(approach.object),
                 outcome_of(error),
-                reason=reason_of(error),
+                reason=_why_refused(caller, error),
             )
         )
 
@@ -143,6 +143,13 @@ def outcome_of(error: BaseException | None) -> str:
     if isinstance(error, CrawlerError):
         return UNKNOWN if isinstance(error, OutcomeUnknown) else error.code
     return "INTERNAL" if isinstance(error, Exception) else UNKNOWN
+
+
+def _why_refused(caller: Caller | None, error: CrawlerError) -> str:
+    """Return why the doors refused a caller: the first clause of what they said to it. The record
+    names the caller anyway."""
+    told = str(error).removeprefix(f"{caller.name} " if caller else "")
+    return clean(re.split(r"[:;] |\. ", told, maxsplit=1)[0])
 
 
 def reason_of(error: BaseException | None) -> str:

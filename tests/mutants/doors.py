@@ -88,7 +88,7 @@ MUTANTS = [
     Mutant(
         "the short way of adding asks nobody",
         "crawler/api/http/fast_path.py",
-        "self._doors.admit(approach(environ, ENDPOINT), Need.TASKS)",
+        'self._doors.admit(approach(environ, ENDPOINT, f"{METHOD} {PATH}"), Need.TASKS)',
         "None",
         f"{_TABLE} -k nobody_comes_in",
     ),

@@ -217,6 +217,7 @@ def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
             limiter.admit("http", request.remote_addr or "")
         environ = request.environ
         endpoint, named = request.endpoint, (request.view_args or {}).get("name", "")
-        environ[CALLER] = doors.admit(approach(environ, endpoint, named), need_of(endpoint))
+        about = named or f"{request.method} {request.path}"
+        environ[CALLER] = doors.admit(approach(environ, endpoint, about), need_of(endpoint))
 
     app.before_request(admit)

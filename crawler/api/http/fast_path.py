@@ -59,7 +59,7 @@ class FastPath:
     def answer(self, environ: WSGIEnvironment) -> bytes:
         """Add the task. Return the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
-        caller = self._doors.admit(approach(environ, ENDPOINT), Need.TASKS)
+        caller = self._doors.admit(approach(environ, ENDPOINT, f"{METHOD} {PATH}"), Need.TASKS)
         call = Call(self._timeout_s, caller=caller)
         spec, waits = task_schemas.load_addition(bodies.read_object(self._body(environ)))
         submission = self._service.backend(call).submit(spec, call, waits)

@@ -137,4 +137,5 @@ def _approach(
         passed_on.in_metadata(metadata),
         transport="grpc",
         action=ACTIONS.get(method_name, ""),
+        object=method_name,
     )

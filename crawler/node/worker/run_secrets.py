@@ -59,7 +59,7 @@ class RunSecrets:
                 run.interrupt(str(error), charged=False)
                 return False
             except CrawlerError as error:
-                run.fail(str(error))
+                run.fail(f"{error}; then: crawler again {run.resource.spec.task}")
                 return False
             else:
                 run.secrets = {name: each.value for name, each in opened.items()}

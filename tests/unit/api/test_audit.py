@@ -300,10 +300,29 @@ def test_refusals_at_the_doors_are_recorded(pair):
     assert told == [
         (role, action, object, outcome)
         for role, outcome in (denied, unknown, unknown)
-        for action, object in (("task.delete", "shop"), ("task.add", ""))
-    ] + [("viewer", "node.drain", "", "PERMISSION_DENIED")]
+        for action, object in (("task.delete", "shop"), ("task.add", "POST /crawler/resource"))
+    ] + [("viewer", "node.drain", "/CrawlerMaster/DrainNode", "PERMISSION_DENIED")]
+    assert [each.reason for each in pair.log.records][::2] == [
+        "has the role viewer, which may not do this",
+        "this token is not valid here",
+        "this cluster needs a token",
+        "has the role viewer, which may not do this",
+    ]
     lines = "".join(map(str, map(line_of, pair.log.records)))
     assert all(each[-43:] not in lines for each in (viewer, wrong))
+
+
+def test_a_refusal_in_protected_mode_is_told_in_two_words_with_its_path():
+    log = Kept()
+    master = Master(FakeBackend(), trail=Trail(log))
+    stranger = {"REMOTE_ADDR": "192.0.2.2"}
+    assert master.web.get("/crawler/node", environ_overrides=stranger).status_code == 403
+    [found] = log.records
+    assert (found.action, found.object, found.reason) == (
+        "read",
+        "GET /crawler/node",
+        "protected mode",
+    )
 
 
 def test_the_text_of_a_token_in_place_of_an_id_is_hidden(pair):

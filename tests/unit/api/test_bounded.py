@@ -85,6 +85,13 @@ def test_it_adds_tasks_with_its_labels_alone(ask, backend):
     assert "other" not in backend.resources
 
 
+def test_a_name_that_others_have_is_taken_and_nothing_is_said_of_their_task(ask):
+    status, body = ask("POST", TASKS, name="theirs", labels=A)
+    assert (status, body["message"]) == (409, "the name 'theirs' is taken; choose another")
+    status, body = ask("POST", TASKS, name="mine", labels=A)
+    assert (status, body["message"]) == (409, "task 'mine' exists with another specification")
+
+
 def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
     assert ask("PUT", f"{TASKS}/mine", labels={**A, "x": "y"})[0] == 200
     assert ask("PUT", f"{TASKS}/mine", labels=B)[0] == 403

@@ -48,7 +48,7 @@ def test_some_hosts_mean_this_machine_alone(host):
 def test_any_other_host_may_be_led_here_and_is_refused_in_protected_mode(ours, tokens, host):
     assert other_host(host) == host
     lured = comes(address="127.0.0.1", other_host=host)
-    with pytest.raises(Forbidden, match=r"protected mode: Host: .*; allowed are localhost"):
+    with pytest.raises(Forbidden, match=r"^Host .* in protected mode; allowed are localhost"):
         ours.admit(lured, Need.READ)
     assert ours.admit(lured, Need.NOTHING) is None
     assert ours.admit(comes(tokens.make(), "127.0.0.1", other_host=host), Need.READ)
