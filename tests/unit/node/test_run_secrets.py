@@ -108,7 +108,7 @@ def test_a_run_whose_secret_is_not_there_fails_and_names_it():
     assert not given(run, Known())
     assert (run.status().state, run.status().reason) == (
         State.FAILED,
-        f"no secret 'shop' is there; then: crawler again task",
+        "no secret 'shop' is there; then: crawler again task",
     )
     assert not run.status().awaits_spider
 
