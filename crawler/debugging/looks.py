@@ -9,7 +9,7 @@ from typing import Any
 from crawler.clock import Clock
 from crawler.debugging.memory import told_memory
 from crawler.debugging.profile_forms import Times
-from crawler.debugging.sampler import OTHERS, sampled
+from crawler.debugging.sampler import OTHERS, WAITS, sampled
 from crawler.debugging.stacks import shown_stacks
 from crawler.errors import InvalidArgument, NotFound, Overloaded, shown
 
@@ -41,6 +41,8 @@ class Looks:
     def __init__(self, clock: Clock) -> None:
         self.of_process: Callable[[Question], Any] = _no_process
         """Answers questions about another process of this node."""
+        self.processes: Callable[[], Sequence[int]] = tuple
+        """The numbers of the processes in which the node crawls."""
         self._clock = clock
         self._under_way = ""
 
@@ -65,7 +67,11 @@ class Looks:
             self._clock.sleep(question.seconds)
         found = sorted(sampler.times().items(), key=lambda each: -each[1])
         rest_us = sum(spent_us for _, spent_us in found[MOST_TOLD:])
-        told = [[list(stack), spent_us] for stack, spent_us in found[:MOST_TOLD]]
+        names = {WAITS: _waits(self.processes())}
+        told = [
+            [[names.get(name, name) for name in stack], spent_us]
+            for stack, spent_us in found[:MOST_TOLD]
+        ]
         return [*told, [[OTHERS], rest_us]] if rest_us else told
 
     _ANSWERS: Mapping[str, Callable[[Looks, Question], Any]] = {
@@ -77,6 +83,15 @@ class Looks:
 
 def _no_process(question: Question) -> Any:
     raise NotFound(f"process: {question.process} is not there; this node has no crawl processes")
+
+
+def _waits(processes: Sequence[int]) -> str:
+    """Return what stands for the time in which nothing was to do. Of a worker that is nearly all:
+    it says who crawls."""
+    if not processes:
+        return WAITS
+    numbers = ", ".join(map(str, processes))
+    return f"{WAITS}, its crawls run in processes {numbers}: process=N"
 
 
 def times_of(told: Sequence[Sequence[Any]]) -> Times:

@@ -63,4 +63,6 @@ def _size(each: object) -> int:
 def _name(kind: type) -> str:
     module = type.__getattribute__(kind, "__module__")
     name = type.__getattribute__(kind, "__qualname__")
-    return str(name) if module == "builtins" else f"{module}.{name}"
+    # A class may have something else of that name, whose text has an address or a value.
+    is_named = isinstance(module, str) and module != "builtins"
+    return f"{module}.{name}" if is_named else str(name)

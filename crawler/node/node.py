@@ -280,6 +280,7 @@ class Node:
         self._labels_of = worker.labels_of
         self._servicer = CrawlsServicer(crew.crawls, worker.labels_of)
         self._looks.of_process = crew.look
+        self._looks.processes = lambda: [each.number for each in crew.crawls.processes()]
         self.app = self._build_app(None)
 
     def _peers(self, *, forwards: bool) -> Peers:

@@ -66,6 +66,14 @@ def test_a_node_that_waits_computes_nothing(web):
     assert sum(waited) > 150_000
 
 
+def test_a_profile_of_a_worker_says_in_which_processes_it_crawls():
+    looks = Looks(SystemClock())
+    looks.processes = lambda: [1, 2]
+    lines = folded(times_of(looks.answer(Question("profile", 0.2)))).splitlines()
+    told = f"{WAITS}, its crawls run in processes 1, 2: process=N "
+    assert [line for line in lines if line.startswith(told)]
+
+
 def test_native_threads_show_what_they_compute(web):
     stopped, native_sleep = [], monkey.get_original("time", "sleep")
 
@@ -157,6 +165,17 @@ def test_memory_tells_types_and_no_values(web):
     assert found["rss_bytes"] > found["object_bytes"] > own["bytes"]
     assert found["gc"]["thresholds"] == list(gc.get_threshold())
     assert SECRET not in answer.text
+
+
+def test_a_type_whose_module_is_no_text_has_its_name_alone(web):
+    class Proxy(list):
+        __module__ = property(lambda self: SECRET)
+
+    kept = [Proxy([0] * 1000) for _ in range(300)]
+    names = [each["type"] for each in body_of(web.get("/debug/memory"))["types"]]
+    assert kept
+    assert [name for name in names if name.endswith("<locals>.Proxy")]
+    assert not [name for name in names if " at 0x" in name]
 
 
 def test_an_object_that_does_not_tell_its_size_costs_nobody_the_answer(web):
