@@ -12,7 +12,15 @@ from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
 from crawler.cli.as_json import JSON_LINES, show_json
 from crawler.cli.base import FAILED, Unusable, commands, labels_option
-from crawler.cli.given import ARGUMENTS, SETTINGS, arguments_of, document, document_of, settings_of
+from crawler.cli.given import (
+    ARGUMENTS,
+    SETTINGS,
+    arguments_of,
+    document,
+    document_of,
+    settings_of,
+    warn_of_texts_with_secrets,
+)
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import AlreadyExists, InvalidArgument, Rejected, Retryable
 from crawler.model.records import Resource, Spec
@@ -131,6 +139,7 @@ def _wish(given: Mapping[str, Any], waits: bool, place: str = "") -> Wish:
 def _added(client: Client, wish: Wish, as_json: bool, is_one_of_many: bool) -> bool:
     """Add a task, and show what became of it. One of many that is refused is told of, and the
     others are added. Returns whether it is there. Raises CrawlerError."""
+    warn_of_texts_with_secrets(wish.spec.parameters)
     try:
         submission = _submit(client, wish)
     except Rejected as error:

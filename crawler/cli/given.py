@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 import click
 
 from crawler.cli.base import Unusable
+from crawler.model.secrets import within_texts
 from crawler.settings import overrides, scrapy_names, scrapy_unsupported, yaml_text
 from crawler.settings.schema import from_text, meant
 
@@ -100,3 +101,13 @@ def document(where: str, text: str) -> Any:
     except yaml.YAMLError as error:
         why = " ".join(str(error).split())
         raise Unusable(f"{where}: is neither JSON nor YAML: {why}") from None
+
+
+def warn_of_texts_with_secrets(parameters: Mapping[str, Any]) -> None:
+    """Warn of texts in which a secret is named in the midst: a site would get them as they are."""
+    for path, named in within_texts(parameters, "parameters"):
+        click.echo(
+            f"crawler: warning: {path}: {named} is a part of a longer text, so it stands for no"
+            " secret, and is used as it is; put the whole text into the secret",
+            err=True,
+        )

@@ -11,6 +11,7 @@ import click
 
 from crawler.api import fields
 from crawler.cli.base import commands, labels_option, show_table
+from crawler.cli.given import warn_of_texts_with_secrets
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.schedules import Overlap, ScheduleView
 from crawler.schemas import constraint_json
@@ -51,6 +52,7 @@ def add(master: str, name: str, when: str, update: bool, **given: Any) -> None:
     The task is added at the first time, and begins anew at each further one.
     """
     wish = load_schedule(_given(name, when, given))
+    warn_of_texts_with_secrets(wish.task.parameters)
     with connected(master) as client:
         made = client.update_schedule(wish, CALL) if update else client.add_schedule(wish, CALL)
     _show(made)

@@ -13,6 +13,7 @@ from crawler.api.http import bodies
 from crawler.cli.as_json import JSON, show_json
 from crawler.cli.base import commands, labels_option
 from crawler.cli.cluster import task_lines
+from crawler.cli.given import warn_of_texts_with_secrets
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import TASK
 from crawler.errors import shown
@@ -86,6 +87,7 @@ def update(
             _set(given, text)
         for path in unset:
             _unset(given, path)
+        warn_of_texts_with_secrets(given["parameters"] or {})
         found = client.update(task_schemas.load_spec(given), CALL, restart, wait_for_spider)
     if as_json:
         return show_json(bodies.resource(found))

@@ -20,6 +20,7 @@ MOST_BYTES = 8192
 KEY_BYTES = 32
 
 _NAMED = re.compile(f"{PREFIX}({NAME})")
+_WITHIN = re.compile(rf"\b{PREFIX}{NAME}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,21 @@ def is_key(text: str) -> bool:
 def names_in(value: Any) -> frozenset[str]:
     """Return the names of the secrets that parameters name, at any depth."""
     return frozenset(_names(value))
+
+
+def within_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield where `secret:NAME` is only a part of a text, and what it is there: it stands for no
+    secret."""
+    if isinstance(value, str):
+        found = _WITHIN.search(value)
+        if found and _name(value) is None:
+            yield path, found[0]
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from within_texts(each, f"{path}.{key}")
+    elif isinstance(value, list | tuple):
+        for at, each in enumerate(value):
+            yield from within_texts(each, f"{path}[{at}]")
 
 
 def filled(value: Any, secrets: Mapping[str, str]) -> Any:

@@ -42,6 +42,17 @@ def test_a_name_alone_is_a_task_of_the_simplest_form(run, backend):  # noqa: F81
     assert backend.resources["x"].spec == Spec("x")
 
 
+def test_a_text_that_only_contains_a_secret_is_added_with_a_warning(run, backend):  # noqa: F811
+    headers = {"Authorization": "Bearer secret:shop-token", "Cookie": "secret:cookie", "X": "top"}
+    status, said, error = run(backend, "add", "x", "-s", f"headers={json.dumps(headers)}")
+    assert (status, len(said)) == (0, 1)
+    assert error == (
+        "crawler: warning: parameters.settings.headers.Authorization: secret:shop-token is a part"
+        " of a longer text, so it stands for no secret, and is used as it is; put the whole text"
+        " into the secret\n"
+    )
+
+
 def test_a_task_without_a_worker_says_why_it_waits(run):  # noqa: F811
     backend = FakeBackend(worker=None)
     told = "x is added; it waits: no worker is up; more: crawler explain x"

@@ -42,6 +42,17 @@ def updated(run, backend):  # noqa: F811
     return update
 
 
+def test_a_text_that_only_contains_a_secret_is_taken_with_a_warning(run, backend):  # noqa: F811
+    header = "parameters.settings.headers.Authorization=Bearer secret:shop-token"
+    status, _, error = run(backend, "update", "x", "--restart", "--set", header)
+    assert status == 0
+    assert error == (
+        "crawler: warning: parameters.settings.headers.Authorization: secret:shop-token is a part"
+        " of a longer text, so it stands for no secret, and is used as it is; put the whole text"
+        " into the secret\n"
+    )
+
+
 def test_a_task_begins_anew_and_it_is_told_what_no_longer_counts(run, backend):  # noqa: F811
     found = backend.resources["x"]
     backend.resources["x"] = found.replace(counts=Counts(1204, 1), state=State.RUNNING)
