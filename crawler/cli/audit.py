@@ -20,7 +20,8 @@ _HEADERS = ["time", "who", "role", "from", "action", "object", "detail", "outcom
 def audit(master: str, limit: int, as_json: bool) -> None:
     """Show who changed what lately, from where, and with which outcome. The latest is the last.
 
-    The leader tells what it has seen. The files of the setting logs.audit have all.
+    The leader tells what it has seen. The files of the setting logs.audit have all. Tasks that were
+    added are recorded only with the setting logs.audit_adds.
     """
     with connected(master) as client:
         found = client.audit(limit, CALL)
