@@ -33,7 +33,11 @@ class BoundedBackend:
         try:
             return self._backend.submit(spec, call, wait_for_spider)
         except AlreadyExists:
-            self._check_name(spec.name, call)
+            if self._is_of_others(spec.name, call):
+                # What the backend says of such a task, to change or delete it, is not for this one.
+                raise AlreadyExists(
+                    f"the name {shown(spec.name)} is taken; choose another"
+                ) from None
             raise
 
     def update(
@@ -209,24 +213,16 @@ class BoundedBackend:
 
     def _check_task(self, name: str, call: Call) -> None:
         """Check that a schedule would not begin a task of others. Raises Forbidden."""
-        try:
-            labels = self._backend.get(name, call).spec.labels
-        except NotFound:
-            return
-        if not self._caller.owns(labels):
+        if self._is_of_others(name, call):
             raise Forbidden(
                 f"task.name: {shown(name)} is a task of others; choose another name for the task"
             )
 
-    def _check_name(self, name: str, call: Call) -> None:
-        """Check that no task of others has that name. Raises AlreadyExists: what the backend says
-        of such a task, to change it or to delete it, is not for this caller."""
+    def _is_of_others(self, name: str, call: Call) -> bool:
         try:
-            labels = self._backend.get(name, call).spec.labels
-        except NotFound:  # it is about the names of shards
-            return
-        if not self._caller.owns(labels):
-            raise AlreadyExists(f"the name {shown(name)} is taken; choose another")
+            return not self._caller.owns(self._backend.get(name, call).spec.labels)
+        except NotFound:
+            return False
 
     def _check(self, spec: Spec) -> None:
         if not self._caller.owns(spec.labels):

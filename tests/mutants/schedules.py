@@ -85,7 +85,7 @@ MUTANTS = [
     Mutant(
         "a bounded caller schedules the tasks of others",
         "crawler/api/bounded.py",
-        "        if not self._caller.owns(labels):",
+        "        if self._is_of_others(name, call):",
         "        if False:",
         "tests/unit/api/test_bounded.py -k schedules",
     ),
