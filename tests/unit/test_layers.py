@@ -39,7 +39,7 @@ LAYERS = {
         {"engine"},
     ],
     "api": [
-        {"passed_on", "places"},
+        {"addresses", "passed_on", "places"},
         {"proofs"},
         {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
         {"bounded", "fields", "trail"},
