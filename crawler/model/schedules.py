@@ -11,6 +11,8 @@ HOUR_S = 3600.0
 MOST_CATCH_UP_S = 30 * 86_400.0
 """The longest window in which a missed moment is caught up."""
 MOST_JITTER_S = 86_400.0
+MOST_SCHEDULES = 10_000
+"""How many schedules a cluster has at most."""
 NEXT_SHOWN = 5
 """How many of the next times are shown."""
 

@@ -95,7 +95,7 @@ def _missed(schedule: Schedule, now_ns: int) -> int | None:
     """Return the last moment that has come and is not decided. All before it count as one with
     it."""
     late_ns = offset_ns(schedule.name, schedule.wish.jitter_s)
-    found_ns = moments_of(schedule).latest(now_ns - late_ns)
+    found_ns = moments_of(schedule).latest(now_ns - late_ns, schedule.decided_ns)
     return found_ns if found_ns is not None and found_ns > schedule.decided_ns else None
 
 

@@ -33,6 +33,9 @@ _EVERY = re.compile(r"@every ([0-9]{1,9})([smhdw])")
 _AROUND = timedelta(hours=3)
 """More than any clock is ever changed by."""
 _CACHED = 4096
+LAST_YEAR = 2200
+"""The last one in which a single time may lie: far beyond it there are no times to calculate
+with."""
 
 
 class Timetable(Protocol):
@@ -42,8 +45,9 @@ class Timetable(Protocol):
         """Return the first moment after a time; None if there is none any more."""
         ...
 
-    def latest(self, time_ns: int) -> int | None:
-        """Return the last moment up to a time; None if there was none."""
+    def latest(self, time_ns: int, since_ns: int = 0) -> int | None:
+        """Return the last moment up to a time; None if there was none. Whoever wants none up to
+        `since_ns` may get None in place of it, for less work."""
         ...
 
 
@@ -62,17 +66,24 @@ class Cron:
                 return found_ns
         return None
 
-    def latest(self, time_ns: int) -> int | None:
+    def latest(self, time_ns: int, since_ns: int = 0) -> int | None:
         """Return the last moment up to a time."""
         now = self._local(time_ns + SECOND_NS)
         before = (now.astimezone(UTC) - _AROUND).astimezone(self.zone)
         if now.utcoffset() == before.utcoffset():
             return _first(CronSim(self.fields, now, reverse=True))
         # The clocks have just changed. Backwards, cronsim would leave out the hour that comes
-        # twice, so it goes forwards from some moment before.
-        found_ns, next_ns = None, _first(CronSim(self.fields, before, reverse=True))
-        while next_ns is not None and next_ns <= time_ns:
-            found_ns, next_ns = next_ns, self.after(next_ns)
+        # twice, so it goes forwards: from what is wanted, or from some moment before.
+        from_ns, found_ns = since_ns, None
+        if since_ns < _ns(before):
+            from_ns = _ns(before)
+            found_ns = _first(CronSim(self.fields, before, reverse=True))
+        for moment in CronSim(self.fields, self._local(from_ns)):
+            next_ns = _ns(moment)
+            if next_ns > time_ns:
+                break
+            if next_ns > from_ns:
+                found_ns = next_ns
         return found_ns
 
     def _local(self, time_ns: int) -> datetime:
@@ -91,7 +102,7 @@ class Every:
         count = max(0, time_ns - self.start_ns) // self.period_ns
         return self.start_ns + (count + 1) * self.period_ns
 
-    def latest(self, time_ns: int) -> int | None:
+    def latest(self, time_ns: int, since_ns: int = 0) -> int | None:
         """Return the last moment up to a time."""
         count = (time_ns - self.start_ns) // self.period_ns
         return self.start_ns + count * self.period_ns if count > 0 else None
@@ -107,12 +118,11 @@ class Once:
         """Return the moment, if it is after a time."""
         return self.moment_ns if self.moment_ns > time_ns else None
 
-    def latest(self, time_ns: int) -> int | None:
+    def latest(self, time_ns: int, since_ns: int = 0) -> int | None:
         """Return the moment, unless it is after a time."""
         return self.moment_ns if self.moment_ns <= time_ns else None
 
 
-@lru_cache(_CACHED)
 def timetable_of(when: str, time_zone: str, created_ns: int) -> Timetable:
     """Return the moments that a text means. Raises ValueError, which says what is allowed."""
     zone = zone_of(time_zone)
@@ -178,6 +188,7 @@ def _fires(schedule: Schedule, now_ns: int) -> Iterator[int]:
         next_ns = timetable.after(next_ns)
 
 
+@lru_cache(_CACHED)
 def _cron(when: str, zone: ZoneInfo) -> Cron:
     if len(when.split()) != 5:
         raise ValueError(f"{shown(when)} is not allowed; {ALLOWED}")
@@ -207,6 +218,8 @@ def _at(when: str, zone: ZoneInfo) -> int:
         moment_ns = _ns(given if given.tzinfo else given.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise ValueError(f"{shown(when)} is not allowed; {ALLOWED}") from None
+    if given.year > LAST_YEAR:
+        raise ValueError(f"{shown(when)} is not allowed; {ALLOWED}; the last year is {LAST_YEAR}")
     return moment_ns
 
 

@@ -203,32 +203,32 @@ class LeaderBackend:
 
     def update_schedule(self, wish: ScheduleWish, call: Call) -> ScheduleView:
         """Change a schedule. Raises NotFound."""
-        return self._schedules.update(wish)
+        return self._schedules.update(wish, call.bounds)
 
     def schedule(self, name: str, call: Call) -> ScheduleView:
         """Return one schedule. Raises NotFound."""
-        return self._schedules.get(name)
+        return self._schedules.get(name, call.bounds)
 
     def schedules(self, call: Call) -> Sequence[ScheduleView]:
         """Return all schedules, by name."""
-        return self._schedules.all()
+        return self._schedules.all(call.bounds)
 
     def delete_schedule(self, name: str, call: Call) -> ScheduleView:
         """Remove a schedule, and return it. Its task stays. Raises NotFound."""
-        return self._schedules.remove(name)
+        return self._schedules.remove(name, call.bounds)
 
     def pause_schedule(self, name: str, call: Call) -> ScheduleView:
         """Let a schedule fire no more. Raises NotFound."""
-        return self._schedules.pause(name)
+        return self._schedules.pause(name, call.bounds)
 
     def resume_schedule(self, name: str, call: Call) -> ScheduleView:
         """Let a schedule fire again, from now on. Raises NotFound."""
-        return self._schedules.resume(name)
+        return self._schedules.resume(name, call.bounds)
 
     def run_schedule(self, name: str, call: Call) -> ScheduleView:
         """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
         runs may not overlap."""
-        return self._schedules.run(name)
+        return self._schedules.run(name, call.bounds)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that this master has, the oldest first."""

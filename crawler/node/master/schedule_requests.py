@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from crawler.clock import give_turn
 from crawler.coordination.decisions import MOST_TRIES
 from crawler.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, WouldRestart, shown
-from crawler.model.schedules import Overlap, Schedule, ScheduleView, ScheduleWish, absent
+from crawler.model.access import has_labels
+from crawler.model.schedules import (
+    MOST_SCHEDULES,
+    NEXT_SHOWN,
+    Overlap,
+    Schedule,
+    ScheduleView,
+    ScheduleWish,
+    absent,
+)
 from crawler.node.master.commands import parameter_faults
 from crawler.node.master.leader_context import LeaderContext
 from crawler.schedules import due
 from crawler.schedules.timetable import never_fires, next_times
+
+LISTED_A_TURN = 100
+"""How many schedules of a list are told before other greenlets get a turn."""
+
+Bounds = Mapping[str, str]
+"""The labels that the task of a schedule must have, or it does not exist for the caller."""
 
 
 class ScheduleRequests:
@@ -35,42 +52,53 @@ class ScheduleRequests:
                 f"schedule {wish.name!r} exists and is another one; update it, delete it, or "
                 "choose another name"
             )
+        if len(self._schedules.mirror.values) >= MOST_SCHEDULES:
+            raise InvalidArgument(
+                f"name: there are {MOST_SCHEDULES} schedules already, and more are not allowed; "
+                "delete one: crawler schedule delete"
+            )
         return self._put(Schedule(wish, now_ns, now_ns))
 
-    def update(self, wish: ScheduleWish) -> ScheduleView:
+    def update(self, wish: ScheduleWish, bounds: Bounds) -> ScheduleView:
         """Change a schedule. Raises NotFound, and as `add` does."""
         self._check(wish)
         now_ns = self._ctx.clock.time_ns()
-        before = self._found(wish.name).wish
+        before = self._found(wish.name, bounds).wish
         if (before.when, before.time_zone) != (wish.when, wish.time_zone):
             _check_to_come(wish, now_ns)
-        return self._change(wish.name, lambda found: found.changed_to(wish, now_ns))
+        return self._change(wish.name, lambda found: found.changed_to(wish, now_ns), bounds)
 
-    def get(self, name: str) -> ScheduleView:
+    def get(self, name: str, bounds: Bounds) -> ScheduleView:
         """Return a schedule. Raises NotFound."""
-        return self._view(self._found(name))
+        return self._view(self._found(name, bounds))
 
-    def all(self) -> Sequence[ScheduleView]:
-        """Return all schedules, by name."""
-        return [self._view(each) for _, each in sorted(self._schedules.all().items())]
+    def all(self, bounds: Bounds) -> Sequence[ScheduleView]:
+        """Return all schedules, by name, each with its next time alone."""
+        views = []
+        for number, (_, each) in enumerate(sorted(self._schedules.all().items())):
+            if number % LISTED_A_TURN == LISTED_A_TURN - 1:
+                give_turn()
+            if has_labels(each.wish.task.labels, bounds):
+                views.append(self._view(each, 1))
+        return views
 
-    def pause(self, name: str) -> ScheduleView:
+    def pause(self, name: str, bounds: Bounds) -> ScheduleView:
         """Let a schedule fire no more. Raises NotFound, Conflict, LeadershipLost, Retryable."""
-        return self._change(name, lambda found: found.paused())
+        return self._change(name, lambda found: found.paused(), bounds)
 
-    def resume(self, name: str) -> ScheduleView:
+    def resume(self, name: str, bounds: Bounds) -> ScheduleView:
         """Let a schedule fire again, from now on. Raises as `pause` does."""
         now_ns = self._ctx.clock.time_ns()
-        return self._change(name, lambda found: found.resumed(now_ns))
+        return self._change(name, lambda found: found.resumed(now_ns), bounds)
 
-    def run(self, name: str) -> ScheduleView:
+    def run(self, name: str, bounds: Bounds) -> ScheduleView:
         """Let a schedule fire now, beside its moments. Raises WouldRestart, and as `pause`
         does."""
-        return self._change(name, self._fired_now)
+        return self._change(name, self._fired_now, bounds)
 
-    def remove(self, name: str) -> ScheduleView:
+    def remove(self, name: str, bounds: Bounds) -> ScheduleView:
         """Remove a schedule, and return it. Its task stays. Raises as `pause` does."""
-        found = self._found(name)
+        found = self._found(name, bounds)
         self._schedules.remove(self._ctx.leadership, found)
         return self._view(found)
 
@@ -86,10 +114,13 @@ class ScheduleRequests:
         step = due.now(found, self._ctx.mirrors.resource, self._ctx.clock.time_ns())
         return step.schedule
 
-    def _change(self, name: str, change: Callable[[Schedule], Schedule]) -> ScheduleView:
-        """Change a schedule; again if it was changed meanwhile, by a firing perhaps."""
+    def _change(
+        self, name: str, change: Callable[[Schedule], Schedule], bounds: Bounds
+    ) -> ScheduleView:
+        """Change a schedule; again if it was changed meanwhile, by a firing perhaps. It may be the
+        one of others by then."""
         for _ in range(MOST_TRIES):
-            found = self._found(name)
+            found = self._found(name, bounds)
             changed = change(found)
             if changed == found:
                 return self._view(found)
@@ -111,17 +142,28 @@ class ScheduleRequests:
                 f"task.workers: {wish.task.workers} is not allowed with overlap allow; allowed is 1"
             )
 
-    def _found(self, name: str) -> Schedule:
+    def _found(self, name: str, bounds: Bounds) -> Schedule:
         found = self._schedules.get(name)
-        if found is None:
+        if found is None or not has_labels(found.wish.task.labels, bounds):
             raise NotFound(absent(name))
         return found
 
     def _put(self, schedule: Schedule) -> ScheduleView:
-        return self._view(self._schedules.put(self._ctx.leadership, schedule))
+        """Store a schedule whose next times can be told."""
+        try:
+            told = next_times(schedule, self._ctx.clock.time_ns())
+        except (ValueError, OverflowError) as error:
+            raise InvalidArgument(f"when: {shown(schedule.wish.when)}: {error}") from None
+        return ScheduleView(self._schedules.put(self._ctx.leadership, schedule), told)
 
-    def _view(self, schedule: Schedule) -> ScheduleView:
-        return ScheduleView(schedule, next_times(schedule, self._ctx.clock.time_ns()))
+    def _view(self, schedule: Schedule, count: int = NEXT_SHOWN) -> ScheduleView:
+        """Return a schedule with its next times. If these cannot be told, it says so: a list has
+        all the others."""
+        try:
+            return ScheduleView(schedule, next_times(schedule, self._ctx.clock.time_ns(), count))
+        except (ValueError, OverflowError) as error:
+            fault = f"the next times cannot be told: {error}"
+            return ScheduleView(replace(schedule, outcome=fault))
 
 
 def _check_to_come(wish: ScheduleWish, now_ns: int) -> None:

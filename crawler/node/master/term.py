@@ -11,6 +11,7 @@ from crawler.node.master.backend import ALONE, LeaderBackend
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.timekeeper import Timekeeper
 from crawler.node.master.writer import TermWriter
+from crawler.supervision import do_all
 
 log = get_logger(__name__)
 
@@ -48,8 +49,7 @@ class Term:
                 self.writer.run_pass()
         finally:
             self.ready = False
-            self._timekeeper.stop()
-            self.writer.close()
+            do_all(self._timekeeper.stop, self.writer.close)
 
     def finish(self) -> None:
         """Accept no more requests, answer those that wait, and let `run` return.

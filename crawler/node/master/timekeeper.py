@@ -14,6 +14,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from crawler.api.backend import Call
+from crawler.clock import give_turn
 from crawler.errors import Conflict, CrawlerError, Lost, Rejected
 from crawler.logs import get_logger
 from crawler.model.schedules import Schedule
@@ -35,6 +36,9 @@ MOST_WAIT_S = 0.25
 
 AGAIN_S = 0.5
 """The pause before a firing that failed is tried again."""
+
+PLANNED_A_TURN = 100
+"""How many schedules are planned before other greenlets get a turn."""
 
 CALL = Call(timeout_s=10.0)
 
@@ -75,12 +79,20 @@ class Timekeeper:
         clock = self._ctx.clock
         while True:
             self._awake.clear()
-            while self._changed:
-                self._plan(self._changed.pop())
+            self._plan_changed()
             for name in self._take_due():
                 self._room.acquire()
                 self._supervisor.spawn(f"firing {name}", self._look, name)
             clock.wait(self._awake, self._idle_s())
+
+    def _plan_changed(self) -> None:
+        """Plan what has changed: after this master has taken over, all there is."""
+        count = 0
+        while self._changed:
+            self._plan(self._changed.pop())
+            count += 1
+            if count % PLANNED_A_TURN == 0:
+                give_turn()
 
     def _plan(self, name: str, not_before_ns: int = 0) -> None:
         """Note when to look at a schedule next."""

@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.model.records import Spec
 from crawler.model.schedules import Schedule, ScheduleWish
+from crawler.schedules import timetable
 from crawler.schedules.timetable import (
     SECOND_NS,
     next_times,
@@ -127,6 +129,30 @@ def test_the_next_moment_is_the_same_from_wherever_it_is_asked_for(when, zone, t
     assert table.after(after - 1) == after
 
 
+@pytest.mark.parametrize("back_s", [0, 60, 7_000, 100_000])
+def test_after_a_change_of_the_clocks_the_last_moment_takes_two_searches(monkeypatch, back_s):
+    made = []
+
+    def counted(*args, **kwargs):
+        made.append(args)
+        return CronSim(*args, **kwargs)
+
+    monkeypatch.setattr(timetable, "CronSim", counted)
+    now_ns = ns("2026-10-25T03:10+01:00")
+    table = timetable.Cron("* * * * *", ZoneInfo("Europe/Berlin"))
+    found_ns = table.latest(now_ns, now_ns - back_s * SECOND_NS)
+    assert found_ns == (now_ns if back_s else None)
+    assert len(made) <= 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES), NEAR, st.integers(0, 20_000))
+def test_what_is_not_wanted_changes_nothing_for_the_rest(when, zone, time_ns, back_s):
+    table, since_ns = timetable_of(when, zone, CREATED_NS), time_ns - back_s * SECOND_NS
+    whole, part = table.latest(time_ns), table.latest(time_ns, since_ns)
+    assert part == whole or whole <= since_ns
+
+
 def test_equal_distances_count_from_the_creation_whatever_the_clocks_show():
     table = timetable_of("@every 10m", "Europe/Berlin", CREATED_NS + 5)
     assert table.latest(CREATED_NS + 599 * SECOND_NS) is None
@@ -155,6 +181,7 @@ def test_a_single_time_comes_once(when, zone, moment):
         *("", "* * * *", "* * * * * *", "61 * * * *", "0 0 31 2 *", "x" * 900),
         *("@every", "@every 0s", "@every 10", "@every 400d", "@daily"),
         *("@at tomorrow", "@at 2026-12-24", "@at 2026-13-01T00:00"),
+        *("@at 2201-01-01T00:00", "@at 9999-12-31T23:59:59+00:00"),
     ],
 )
 def test_what_is_no_time_is_refused_with_what_is_allowed(when):
