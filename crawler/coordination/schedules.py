@@ -182,7 +182,12 @@ def _task_of(value: Mapping[str, Any]) -> Spec:
 def _encode_firing(firing: Firing) -> Mapping[str, Any]:
     before = firing.before
     mark = None if before is None else {"ID": before.id, "Generation": before.generation}
-    return {"Moment": firing.moment_ns, "Task": firing.task, "Before": mark}
+    return {
+        "Moment": firing.moment_ns,
+        "Task": firing.task,
+        "Before": mark,
+        "Since": firing.since_ns,
+    }
 
 
 def _firing_of(value: Mapping[str, Any] | None) -> Firing | None:
@@ -193,4 +198,4 @@ def _firing_of(value: Mapping[str, Any] | None) -> Firing | None:
         raise ValueError(f"the task of the firing is {task!r:.80}; a name of a task is allowed")
     before = typed(value, "Before", dict, None)
     mark = before and Mark(typed(before, "ID", str, ""), whole(before, "Generation"))
-    return Firing(whole(value, "Moment"), task, mark or None)
+    return Firing(whole(value, "Moment"), task, mark or None, whole(value, "Since"))

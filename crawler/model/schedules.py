@@ -74,6 +74,9 @@ class Firing:
     task: str
     before: Mark | None
     """The task as it was before. If it has another mark, this firing has begun it."""
+    since_ns: int = 0
+    """From when on its lateness counts: the end of the run before, if it waited for that. 0 means
+    its moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,15 @@ class Schedule:
         return self.wish.name
 
     def paused(self) -> Schedule:
-        """Return the schedule paused. What waits in its queue does not begin any more."""
-        return replace(self, wish=replace(self.wish, paused=True), queued_ns=0)
+        """Return the schedule paused. What waits, or is stored to begin, does not begin any
+        more."""
+        changed = self._dropping("the schedule was paused")
+        return replace(changed, wish=replace(self.wish, paused=True), queued_ns=0)
 
-    def resumed(self, now_ns: int) -> Schedule:
-        """Return the schedule going on from now. The moments of the pause are not caught up."""
-        decided_ns = max(self.decided_ns, now_ns) if self.wish.paused else self.decided_ns
+    def resumed(self, until_ns: int) -> Schedule:
+        """Return the schedule going on after a moment. Those of the pause are not caught up. Nor
+        does it count what was decided when the clock was ahead: somebody wants it to go on."""
+        decided_ns = until_ns if self.wish.paused else self.decided_ns
         return replace(self, wish=replace(self.wish, paused=False), decided_ns=decided_ns)
 
     def changed_to(self, wish: ScheduleWish, now_ns: int) -> Schedule:
@@ -113,12 +119,22 @@ class Schedule:
         kept = (wish.when, wish.time_zone) == (self.wish.when, self.wish.time_zone)
         resumes = self.wish.paused and not wish.paused
         decided_ns = self.decided_ns if kept and not resumes else max(self.decided_ns, now_ns)
+        changed = self
+        if wish.paused or (wish.task, wish.overlap) != (self.wish.task, self.wish.overlap):
+            changed = self._dropping("the schedule was changed")
         return replace(
-            self,
+            changed,
             wish=wish,
             decided_ns=decided_ns,
             queued_ns=0 if wish.paused or wish.overlap is not Overlap.QUEUE else self.queued_ns,
         )
+
+    def _dropping(self, why: str) -> Schedule:
+        """Return the schedule without the firing that is stored, if one is."""
+        if self.firing is None:
+            return self
+        outcome = f"dropped: {why} before it was known that task {self.firing.task} had begun"
+        return replace(self, firing=None, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True)

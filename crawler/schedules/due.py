@@ -62,20 +62,20 @@ def due_ns(schedule: Schedule, now_ns: int) -> int | None:
 def step(schedule: Schedule, find: Find, now_ns: int) -> Step:
     """Return what a schedule does now. What was decided before comes first."""
     if schedule.firing is not None:
-        return Step(Kind.BEGIN, schedule)
+        return _stored(schedule, schedule.firing, find, now_ns)
     if schedule.wish.paused:
         return Step(Kind.NOTHING, schedule)
     moment_ns = _missed(schedule, now_ns)
     if moment_ns is not None:
         return _at_moment(schedule, find, moment_ns, now_ns)
     if schedule.queued_ns and not goes_on(find(schedule.wish.task.name)):
-        return Step(Kind.BEGIN, _firing(schedule, find, schedule.queued_ns))
+        return Step(Kind.BEGIN, _firing(schedule, find, schedule.queued_ns, now_ns))
     return Step(Kind.NOTHING, schedule)
 
 
 def now(schedule: Schedule, find: Find, now_ns: int) -> Step:
     """Return what a schedule does that somebody wants to run now, beside its moments."""
-    fired = _firing(schedule, find, now_ns // SECOND_NS * SECOND_NS)
+    fired = _firing(schedule, find, now_ns // SECOND_NS * SECOND_NS, now_ns)
     return Step(Kind.BEGIN, replace(fired, decided_ns=schedule.decided_ns))
 
 
@@ -101,7 +101,7 @@ def _missed(schedule: Schedule, now_ns: int) -> int | None:
 
 def _at_moment(schedule: Schedule, find: Find, moment_ns: int, now_ns: int) -> Step:
     late_ns = now_ns - moment_ns - offset_ns(schedule.name, schedule.wish.jitter_s)
-    if late_ns > max(schedule.wish.catch_up_s, ON_TIME_S) * SECOND_NS:
+    if _too_late(schedule, late_ns):
         return _noted(schedule, moment_ns, f"missed: {late_ns // SECOND_NS} s too late")
     overlap = schedule.wish.overlap
     waits = overlap in WAITING and goes_on(find(schedule.wish.task.name))
@@ -115,15 +115,30 @@ def _at_moment(schedule: Schedule, find: Find, moment_ns: int, now_ns: int) -> S
     return told._replace(schedule=replace(told.schedule, queued_ns=moment_ns))
 
 
+def _stored(schedule: Schedule, firing: Firing, find: Find, now_ns: int) -> Step:
+    """Return what becomes of the firing that is stored. If its task has begun, that is noted,
+    however late; if it has not, it may be too late for it by now."""
+    offset = offset_ns(schedule.name, schedule.wish.jitter_s)
+    late_ns = now_ns - (firing.since_ns or firing.moment_ns + offset)
+    if mark_of(find(firing.task)) != firing.before or not _too_late(schedule, late_ns):
+        return Step(Kind.BEGIN, schedule)
+    outcome = f"missed: {late_ns // SECOND_NS} s too late"
+    return Step(Kind.NOTE, replace(schedule, firing=None, outcome=outcome))
+
+
+def _too_late(schedule: Schedule, late_ns: int) -> bool:
+    return late_ns > max(schedule.wish.catch_up_s, ON_TIME_S) * SECOND_NS
+
+
 def _noted(schedule: Schedule, moment_ns: int, outcome: str) -> Step:
     return Step(Kind.NOTE, replace(schedule, decided_ns=moment_ns, outcome=outcome))
 
 
-def _firing(schedule: Schedule, find: Find, moment_ns: int) -> Schedule:
+def _firing(schedule: Schedule, find: Find, moment_ns: int, since_ns: int = 0) -> Schedule:
     name = task_name(schedule, moment_ns)
     return replace(
         schedule,
-        firing=Firing(moment_ns, name, mark_of(find(name))),
+        firing=Firing(moment_ns, name, mark_of(find(name)), since_ns),
         decided_ns=max(schedule.decided_ns, moment_ns),
         fired_ns=moment_ns,
         queued_ns=0,

@@ -95,6 +95,17 @@ def test_a_task_with_other_labels_may_be_of_others_and_stays_as_it_is(cluster):
     assert cluster.resources()["shop"].generation == 0
 
 
+def test_who_replaces_the_run_of_a_paused_task_hears_that_it_rests(cluster):
+    cluster.master("1")
+    client = cluster.client()
+    client.add(HOURLY.task, CALL, True)
+    client.pause("shop", CALL)
+    client.add_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.run_schedule("nightly", CALL)
+    told = "began task shop, which is paused: crawler resume shop"
+    eventually(lambda: stored(cluster).outcome == told)
+
+
 def test_each_moment_may_have_a_task_of_its_own(cluster):
     cluster.master("1")
     client = cluster.client()

@@ -29,8 +29,8 @@ MUTANTS = [
     Mutant(
         "what was missed fires however late",
         _DUE,
-        "    if late_ns > max(schedule.wish.catch_up_s, ON_TIME_S) * SECOND_NS:",
-        "    if False:",
+        "    return late_ns > max(schedule.wish.catch_up_s, ON_TIME_S) * SECOND_NS",
+        "    return False",
         f"{_UNIT} -k caught_up",
     ),
     Mutant(

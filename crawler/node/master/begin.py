@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from crawler.errors import AlreadyExists
+from crawler.errors import AlreadyExists, Conflict
 from crawler.model.records import Spec
 from crawler.model.schedules import Mark, mark_of
-from crawler.node.master.commands import Add, Again, Update
+from crawler.node.master.assignment import anew
+from crawler.node.master.commands import Add, Update
 from crawler.node.master.draft import Draft
 
 
@@ -27,6 +28,8 @@ class Begin:
     """What `parameter_faults` found."""
     alone: str = ""
     """Why no task of this cluster can run on several workers, or an empty text."""
+    stands: Callable[[], bool] = lambda: True
+    """Returns whether the firing is still to be carried out: its schedule may change meanwhile."""
 
     @property
     def subjects(self) -> Sequence[str]:
@@ -34,9 +37,11 @@ class Begin:
         return [self.spec.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
-        """Raises AlreadyExists if the task has other labels, for then it may belong to others;
-        InvalidArgument for bad parameters."""
+        """Raises Conflict if the firing was dropped; AlreadyExists if the task has other labels,
+        for then it may belong to others; InvalidArgument for bad parameters."""
         name = self.spec.name
+        if not self.stands():
+            raise Conflict(f"the schedule of task {name!r} was changed meanwhile")
         present = draft.get(name)
         if mark_of(present) != self.before:
             draft.keep(name)
@@ -50,4 +55,8 @@ class Begin:
                 "labels of one of them"
             )
         Update(self.spec, faults=self.faults, alone=self.alone, waits=True).apply(draft)
-        return Again(name).apply(draft)
+        updated = draft.get(name)
+        assert updated is not None  # the update has kept it
+        # From the beginning, also after a run that failed; and it waits for its spider.
+        draft.put(anew(updated).replace(resumes=0, awaits_spider=True))
+        return self.subjects

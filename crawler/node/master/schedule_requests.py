@@ -21,7 +21,7 @@ from crawler.model.schedules import (
 from crawler.node.master.commands import parameter_faults
 from crawler.node.master.leader_context import LeaderContext
 from crawler.schedules import due
-from crawler.schedules.timetable import never_fires, next_times
+from crawler.schedules.timetable import never_fires, next_times, offset_ns
 
 LISTED_A_TURN = 100
 """How many schedules of a list are told before other greenlets get a turn."""
@@ -89,7 +89,12 @@ class ScheduleRequests:
     def resume(self, name: str, bounds: Bounds) -> ScheduleView:
         """Let a schedule fire again, from now on. Raises as `pause` does."""
         now_ns = self._ctx.clock.time_ns()
-        return self._change(name, lambda found: found.resumed(now_ns), bounds)
+
+        def resumed(found: Schedule) -> Schedule:
+            # What its jitter delays still fires, if that is after now.
+            return found.resumed(now_ns - offset_ns(name, found.wish.jitter_s))
+
+        return self._change(name, resumed, bounds)
 
     def run(self, name: str, bounds: Bounds) -> ScheduleView:
         """Let a schedule fire now, beside its moments. Raises WouldRestart, and as `pause`

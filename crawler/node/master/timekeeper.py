@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import replace
+from functools import partial
 
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
@@ -34,8 +35,14 @@ MOST_AT_ONCE = 64
 MOST_WAIT_S = 0.25
 """How long it waits at most: somebody may set the clock of the machine meanwhile."""
 
+LEAST_WAIT_S = 0.001
+"""How long it waits at least for what is to come: nothing is due to the nanosecond."""
+
 AGAIN_S = 0.5
 """The pause before a firing that failed is tried again."""
+
+STEP_S = 0.5
+"""A clock that is set by less harms nothing: what waits, waits so much longer."""
 
 PLANNED_A_TURN = 100
 """How many schedules are planned before other greenlets get a turn."""
@@ -59,6 +66,8 @@ class Timekeeper:
         self._heap: list[tuple[int, str]] = []
         """The same in order, with some entries that count no more."""
         self._busy: set[str] = set()
+        self._ahead_s = self._wall_ahead_s()
+        """By how much the wall time is ahead of the monotonic one."""
 
     def start(self) -> None:
         """Begin with all schedules, after this master has taken over."""
@@ -79,11 +88,24 @@ class Timekeeper:
         clock = self._ctx.clock
         while True:
             self._awake.clear()
+            self._heed_steps()
             self._plan_changed()
             for name in self._take_due():
                 self._room.acquire()
                 self._supervisor.spawn(f"firing {name}", self._look, name)
             clock.wait(self._awake, self._idle_s())
+
+    def _heed_steps(self) -> None:
+        """Plan all anew if somebody has set the clock: pauses were told in its time."""
+        ahead_s = self._wall_ahead_s()
+        if abs(ahead_s - self._ahead_s) > STEP_S:
+            self._heap.clear()
+            self._due.clear()
+            self._changed.update(self._ctx.schedules.all())
+        self._ahead_s = ahead_s
+
+    def _wall_ahead_s(self) -> float:
+        return self._ctx.clock.time_ns() / SECOND_NS - self._ctx.clock.monotonic()
 
     def _plan_changed(self) -> None:
         """Plan what has changed: after this master has taken over, all there is."""
@@ -124,7 +146,7 @@ class Timekeeper:
         if not self._heap:
             return None
         left_ns = self._heap[0][0] - self._ctx.clock.time_ns()
-        return min(MOST_WAIT_S, max(0.0, left_ns / SECOND_NS))
+        return min(MOST_WAIT_S, max(LEAST_WAIT_S, left_ns / SECOND_NS)) if left_ns > 0 else 0.0
 
     def _look(self, name: str) -> None:
         """Let a schedule do what it does now. If that fails, it is tried again after a pause."""
@@ -169,7 +191,8 @@ class Timekeeper:
         spec = replace(schedule.wish.task, name=firing.task)
         try:
             faults = parameter_faults(spec)
-            self._writer.submit(Begin(spec, firing.before, faults, self._alone), CALL)
+            begin = Begin(spec, firing.before, faults, self._alone, partial(self._stands, schedule))
+            self._writer.submit(begin, CALL)
         except Conflict:
             raise
         except Rejected as error:
@@ -183,4 +206,13 @@ class Timekeeper:
             task=firing.task,
             late_s=round(late_s, 3),
         )
-        return f"began task {firing.task}"
+        task = self._ctx.mirrors.resource(firing.task)
+        rests = task is not None and task.paused
+        hint = f", which is paused: crawler resume {firing.task}" if rests else ""
+        return f"began task {firing.task}{hint}"
+
+    def _stands(self, schedule: Schedule) -> bool:
+        """Whether a firing is still to be carried out: nobody has paused its schedule, or changed
+        or deleted it."""
+        found = self._ctx.schedules.get(schedule.name)
+        return found is not None and found.firing == schedule.firing

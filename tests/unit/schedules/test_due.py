@@ -51,7 +51,41 @@ def test_what_was_decided_and_not_carried_out_comes_before_all_else():
     begun = due.step(schedule(), having(State.DONE), T0 + HOUR).schedule
     assert begun.firing.before == Mark("17", 3)
     assert due.due_ns(begun, T0 + HOUR) == T0 + HOUR
-    assert due.step(begun.paused(), nobody, T0 + 9 * HOUR) == (Kind.BEGIN, begun.paused())
+    assert due.step(begun, having(State.DONE), T0 + HOUR + 5) == (Kind.BEGIN, begun)
+
+
+def test_what_was_stored_and_has_not_begun_is_missed_when_it_is_too_late():
+    found = schedule(catch_up_s=0.0)
+    begun = due.step(found, having(State.DONE), T0 + HOUR).schedule
+    on_time, late = T0 + HOUR + MINUTE, T0 + 5 * 24 * HOUR
+    assert due.step(begun, having(State.DONE), on_time).kind is Kind.BEGIN
+    step = due.step(begun, having(State.DONE), late)
+    assert (step.kind, step.schedule.firing) == (Kind.NOTE, None)
+    assert step.schedule.outcome == f"missed: {(late - T0 - HOUR) // SECOND_NS} s too late"
+    assert due.step(begun, nobody, late).kind is Kind.BEGIN  # it has begun, and was deleted since
+
+
+def test_what_waited_for_the_run_before_is_late_from_its_end_on():
+    found = schedule(overlap=Overlap.QUEUE, catch_up_s=0.0)
+    waits = due.step(found, having(State.RUNNING), T0 + HOUR).schedule
+    ended = T0 + HOUR + 50 * MINUTE
+    begun = due.step(waits, having(State.DONE), ended).schedule
+    assert due.step(begun, having(State.DONE), ended + MINUTE).kind is Kind.BEGIN
+    assert due.step(begun, having(State.DONE), ended + 2 * MINUTE).kind is Kind.NOTE
+
+
+def test_a_pause_and_another_task_drop_what_is_stored_and_other_times_keep_it():
+    begun = due.step(schedule(), nobody, T0 + HOUR).schedule
+    wish = begun.wish
+    for changed in (
+        begun.paused(),
+        begun.changed_to(replace(wish, task=Spec("shop", priority=3)), T0 + HOUR),
+        begun.changed_to(replace(wish, overlap=Overlap.ALLOW), T0 + HOUR),
+        begun.changed_to(replace(wish, paused=True), T0 + HOUR),
+    ):
+        assert changed.firing is None
+        assert changed.outcome.startswith("dropped: the schedule was ")
+    assert begun.changed_to(replace(wish, jitter_s=3.0), T0 + HOUR).firing == begun.firing
 
 
 def test_a_clock_that_goes_back_fires_nothing_again():
@@ -98,7 +132,8 @@ def test_queue_lets_one_moment_wait_for_the_end_of_the_run_before():
     assert "waits already" in second.schedule.outcome
     begun = due.step(second.schedule, having(State.FAILED), T0 + 2 * HOUR + 1)
     assert begun.kind is Kind.BEGIN
-    assert begun.schedule.firing == Firing(T0 + HOUR, "shop", Mark("17", 3))
+    since_ns = T0 + 2 * HOUR + 1
+    assert begun.schedule.firing == Firing(T0 + HOUR, "shop", Mark("17", 3), since_ns)
     assert (begun.schedule.queued_ns, begun.schedule.decided_ns) == (0, T0 + 2 * HOUR)
 
 
@@ -122,6 +157,12 @@ def test_while_it_is_paused_nothing_fires_and_afterwards_only_what_is_to_come():
     assert schedule().resumed(T0 + 9 * HOUR) == schedule()  # it was not paused
 
 
+def test_who_resumes_it_ends_what_a_clock_decided_that_was_far_ahead():
+    ahead = due.carried_out(due.step(schedule(), nobody, T0 + 900 * HOUR).schedule, "began")
+    assert due.step(ahead, nobody, T0 + 2 * HOUR).kind is Kind.NOTHING
+    assert due.step(ahead.paused().resumed(T0 + HOUR), nobody, T0 + 2 * HOUR).kind is Kind.BEGIN
+
+
 def test_a_pause_ends_the_wait_of_a_queued_moment():
     waits = replace(schedule(overlap=Overlap.QUEUE), queued_ns=T0 + HOUR)
     assert waits.paused().queued_ns == 0
@@ -137,7 +178,7 @@ def test_other_times_count_from_the_change():
 
 def test_somebody_may_run_it_now_and_its_moments_stay():
     found = due.now(schedule(), nobody, T0 + 90 * MINUTE + 5)
-    assert found.schedule.firing == Firing(T0 + 90 * MINUTE, "shop", None)
+    assert found.schedule.firing == Firing(T0 + 90 * MINUTE, "shop", None, T0 + 90 * MINUTE + 5)
     assert found.schedule.decided_ns == T0
 
 
