@@ -122,12 +122,20 @@ class Timekeeper:
         if schedule is None or name in self._busy:
             self._due.pop(name, None)
             return
-        next_ns = due.due_ns(schedule, self._ctx.clock.time_ns())
+        next_ns = self._due_ns(schedule)
         if next_ns is None:
             self._due.pop(name, None)
             return
         self._due[name] = max(next_ns, not_before_ns)
         heapq.heappush(self._heap, (self._due[name], name))
+
+    def _due_ns(self, schedule: Schedule) -> int | None:
+        """Return when to look at a schedule next. One whose times cannot be told harms no other."""
+        try:
+            return due.due_ns(schedule, self._ctx.clock.time_ns())
+        except (ValueError, OverflowError) as error:
+            log.error("a schedule cannot fire", schedule=schedule.name, error=str(error))
+            return None
 
     def _take_due(self) -> list[str]:
         now_ns, found = self._ctx.clock.time_ns(), []

@@ -28,7 +28,7 @@ TASK = Spec(
     isolated=True,
 )
 WISH = ScheduleWish("nightly", "30 3 * * *", TASK, "Europe/Berlin", Overlap.QUEUE, 60.0, 5.0, True)
-FIRING = Firing(7 * 10**9, "shop", Mark("17", 3))
+FIRING = Firing(7 * 10**9, "shop", Mark("17", 3), 8 * 10**9)
 SCHEDULE = Schedule(WISH, 5, 6, FIRING, 8, 9, "waits", 1)
 
 

@@ -15,6 +15,8 @@ from crawler.model.records import Leadership, Spec
 from crawler.model.schedules import ScheduleWish
 from crawler.node.master import schedule_requests
 from crawler.node.master.schedule_requests import ScheduleRequests
+from crawler.schedules import due
+from crawler.schedules.timetable import offset_ns
 from crawler.settings.sections import CoordinationSettings
 
 KEYS = Keys(CoordinationSettings())
@@ -102,6 +104,20 @@ def test_a_schedule_that_becomes_the_one_of_others_meanwhile_stays(leader, monke
     with pytest.raises(NotFound):
         leader.requests.pause("nightly", A)
     assert not leader.schedules.get("nightly").wish.paused
+
+
+def test_who_resumes_it_keeps_the_moment_whose_jitter_is_still_to_come(leader):
+    late_ns = offset_ns("nightly", 3000.0)
+    leader.requests.add(replace(HOURLY, jitter_s=3000.0, paused=True))
+    created_ns = leader.clock.time_ns() // SECOND_NS * SECOND_NS
+    leader.clock.set_wall(created_ns + 3600 * SECOND_NS + late_ns // 2)
+    shown = leader.requests.resume("nightly", {})
+    assert shown.schedule.decided_ns < created_ns + 3600 * SECOND_NS
+    assert due.due_ns(shown.schedule, 0) == created_ns + 3600 * SECOND_NS + late_ns
+    leader.requests.pause("nightly", {})
+    leader.clock.set_wall(created_ns + 3600 * SECOND_NS + late_ns + 1)
+    again = leader.requests.resume("nightly", {}).schedule
+    assert due.due_ns(again, 0) == created_ns + 7200 * SECOND_NS + late_ns
 
 
 def test_there_are_so_many_schedules_and_no_more(leader, monkeypatch):

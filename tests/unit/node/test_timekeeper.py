@@ -12,6 +12,7 @@ from crawler.model.records import Spec
 from crawler.model.schedules import Overlap
 from crawler.node.master import term, timekeeper
 from crawler.node.master.timekeeper import Timekeeper
+from crawler.schedules import due
 from tests.unit.node.test_schedule_requests import HOURLY, SECOND_NS, Leader
 
 
@@ -55,6 +56,27 @@ def test_taking_over_many_schedules_lets_others_run(leader, keeper, monkeypatch)
     keeper.start()
     settle()
     assert len(turns) == 2
+
+
+def test_a_schedule_whose_times_cannot_be_told_keeps_no_other_from_firing(
+    leader, keeper, writer, monkeypatch
+):
+    for name in ("a-bad", "good", "z-bad"):
+        leader.requests.add(replace(HOURLY, name=name, task=Spec(name)))
+    told = due.due_ns
+
+    def failing(schedule, now_ns):
+        if schedule.name.endswith("bad"):
+            raise OverflowError("date value out of range")
+        return told(schedule, now_ns)
+
+    monkeypatch.setattr(due, "due_ns", failing)
+    keeper.start()
+    settle()
+    leader.clock.advance(0.01)
+    leader.clock.set_wall(leader.clock.time_ns() + 3600 * SECOND_NS)
+    leader.clock.advance(0.3)
+    assert writer.tried == ["good"]
 
 
 def test_a_clock_that_is_set_back_delays_no_firing_that_is_tried_again(leader, keeper, writer):

@@ -145,6 +145,13 @@ def test_after_a_change_of_the_clocks_the_last_moment_takes_two_searches(monkeyp
     assert len(made) <= 2
 
 
+def test_the_same_text_is_read_once_whenever_its_schedules_were_made():
+    when = "17 4 * * *"
+    first = timetable_of(when, "Europe/Berlin", CREATED_NS)
+    assert timetable_of(when, "Europe/Berlin", CREATED_NS + 1) is first
+    assert timetable_of(when, "UTC", CREATED_NS) != first
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES), NEAR, st.integers(0, 20_000))
 def test_what_is_not_wanted_changes_nothing_for_the_rest(when, zone, time_ns, back_s):
