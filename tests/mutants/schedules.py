@@ -69,6 +69,20 @@ MUTANTS = [
         f"{_CLUSTER} -k may_be_of_others",
     ),
     Mutant(
+        "a schedule goes on with the crawl before, if that failed",
+        _BEGIN,
+        ".replace(resumes=0, awaits_spider=True)",
+        ".replace(awaits_spider=True)",
+        "tests/unit/node/test_begin.py -k from_the_beginning",
+    ),
+    Mutant(
+        "a firing that was dropped begins its task all the same",
+        _BEGIN,
+        "        if not self.stands():",
+        "        if False:",
+        "tests/unit/node/test_begin.py -k dropped_meanwhile",
+    ),
+    Mutant(
         "a firing that is stored waits for the next moment",
         _DUE,
         "    if schedule.firing is not None:\n        return now_ns",

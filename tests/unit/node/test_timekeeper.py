@@ -13,6 +13,7 @@ from crawler.model.schedules import Overlap
 from crawler.node.master import term, timekeeper
 from crawler.node.master.timekeeper import Timekeeper
 from crawler.schedules import due
+from tests.unit.node.scene import Scene
 from tests.unit.node.test_schedule_requests import HOURLY, SECOND_NS, Leader
 
 
@@ -21,11 +22,15 @@ class Writer:
 
     def __init__(self):
         self.tried, self.fails, self.closed = [], False, False
+        self.meanwhile = lambda: None
+        self.draft = Scene().draft()
 
     def submit(self, command, call):
         self.tried.append(command.spec.name)
+        self.meanwhile()
         if self.fails:
             raise Unavailable("the store is away")
+        command.apply(self.draft)
 
     def close(self):
         self.closed = True
@@ -106,6 +111,16 @@ def test_what_was_paused_while_it_was_tried_again_does_not_begin(leader, keeper,
         leader.clock.advance(0.3)
     assert (tried, len(writer.tried)) == (1, 1)
     assert leader.schedules.get("nightly").outcome.startswith("dropped: the schedule was paused")
+
+
+def test_what_is_paused_on_its_way_to_the_writer_does_not_begin(leader, keeper, writer):
+    leader.requests.add(HOURLY)
+    keeper.start()
+    writer.meanwhile = lambda: leader.requests.pause("nightly", {})
+    leader.requests.run("nightly", {})
+    leader.clock.advance(0.1)
+    assert writer.tried == ["shop"]
+    assert writer.draft.get("shop") is None
 
 
 def test_a_firing_begins_the_task_of_before_its_change_or_none(leader, keeper, writer):
