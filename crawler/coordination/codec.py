@@ -247,7 +247,7 @@ def _decode_interruption(said: StoredInterruption | None) -> Interruption:
 
 
 def _encode_pause(pause: Pause) -> StoredPause | None:
-    return StoredPause(pause.reason, pause.node) if pause else None
+    return None if pause == NOT_PAUSED else StoredPause(pause.reason, pause.node)
 
 
 def _decode_pause(pause: StoredPause | None) -> Pause:

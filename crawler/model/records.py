@@ -175,7 +175,8 @@ class Pause:
     reason: str = ""
     """Who paused it, in words; empty if nobody has."""
     node: str = ""
-    """The id of the worker that had it then: its state may lie there. Empty if none had it."""
+    """The id of the worker that had it last: its state may lie there. Empty if none had it. It
+    stays after the resume until a worker has the task."""
 
     def __bool__(self) -> bool:
         """Whether somebody has."""
@@ -258,9 +259,15 @@ class Resource:
     @property
     def told_state(self) -> str:
         """Its state, in the word that people look for."""
-        if self.paused:
+        if self.paused and not self.has_ended:
             return "paused"
-        return "stopped" if self.stopped else self.state.value
+        return "stopped" if self.stopped and self.has_ended else self.state.value
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over. One that failed because its worker lacked its spider goes on when
+        there is another."""
+        return self.state.finished and not self.awaits_spider
 
     @property
     def told_reason(self) -> str:
@@ -282,14 +289,15 @@ class Resource:
 
     def given_to(self, owner: Owner, epoch: int, now_ns: int) -> Resource:
         """Return a new record with that owner, for a run that begins there. It still has to be
-        stored."""
+        stored. If that run goes on with an interrupted one, it has the counts of that already."""
+        goes_on = bool(self.interruption.reason)
         made = _Open(
             *(self.spec, self.id, self.creation_time, owner, epoch, self.term),
-            *(State.ASSIGNED, "", False, NO_COUNTS, now_ns),
+            *(State.ASSIGNED, "", False, self.counts if goes_on else NO_COUNTS, now_ns),
             *(self.failed_on, self.kills, self.blame, self.interruption),
             *(self.generation, self.resumes),
-            *(self.spec.workers > 1, NO_SHARD_COUNTS),
-            *(self.paused, self.stopped, self.run, self.foreign, 0, 0),
+            *(self.spec.workers > 1, self.shard_counts if goes_on else NO_SHARD_COUNTS),
+            *(self.paused or NOT_PAUSED, False, self.run, self.foreign, 0, 0),
         )
         return _frozen(made)
 

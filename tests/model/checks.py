@@ -11,7 +11,6 @@ from crawler.model.records import Resource
 from crawler.model.shards import shard_names, shard_spec
 from crawler.node.master.interruptions import pause_before
 from crawler.node.master.master import Master
-from crawler.node.master.shards import has_ended
 from tests.model.nodes import KEYS, POISON_AFTER, TTL_S, WELL_AGAIN_S, Host, Process
 from tests.model.world import World
 
@@ -193,7 +192,7 @@ class Checks:
             shards = {each: tasks[each] for each in shard_names(name) if each in tasks}
             wanted = {*shard_names(name, resource.spec.workers)}
             at_work = [each for each in shards.values() if not each.state.finished]
-            if has_ended(resource):
+            if resource.has_ended:
                 left = [each for each, shard in shards.items() if not shard.state.finished]
                 if left or set(shards) - wanted:
                     self._history.blame(f"{name!r} has ended, and of its shards {left} have not")

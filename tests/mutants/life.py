@@ -21,7 +21,7 @@ MUTANTS = [
     Mutant(
         "a paused task that another program gives to a worker runs there",
         "crawler/node/master/placement.py",
-        "                    self._let_rest(draft, resource)\n",
+        "                    self._bring_in_line(draft, resource)\n",
         "                    pass\n",
         f"{_TESTS} -k taken_back",
     ),
@@ -91,15 +91,15 @@ MUTANTS = [
     Mutant(
         "a failed task that is to run once more goes on where it was",
         _LIFE,
-        "        draft.put(anew(present).replace(resumes=0))\n",
-        "        draft.put(anew(present))\n",
+        "        draft.put(anew(present).replace(resumes=0, run=next_run(present)))\n",
+        "        draft.put(anew(present).replace(run=next_run(present)))\n",
         f"{_TESTS} -k its_number_rises",
     ),
     Mutant(
         "a task that moves is in its first run again",
         "crawler/model/records.py",
-        "*(self.paused, self.stopped, self.run, self.foreign, 0, 0)",
-        "*(self.paused, self.stopped, 1, self.foreign, 0, 0)",
+        "*(self.paused or NOT_PAUSED, False, self.run, self.foreign, 0, 0)",
+        "*(self.paused or NOT_PAUSED, False, 1, self.foreign, 0, 0)",
         f"{_TESTS} -k when_the_task_moves",
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crawler.coordination.stored import MOST_EPOCH, MOST_RUNS
 from crawler.errors import shown
-from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Node, Resource, State
+from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, NOT_PAUSED, Node, Resource, State
 from crawler.node.master.workers import WorkerSnapshot
 
 
@@ -44,14 +44,24 @@ def next_epoch(resource: Resource) -> int:
 
 def anew(resource: Resource) -> Resource:
     """Return the resource for a crawl that does not go on with the one before, unless that failed
-    without an end: its state or its items could not be written. After an end it is another run."""
+    without an end: its state or its items could not be written.
+
+    After an end it is another run. The runs of a task are counted from the first `run` on, so that
+    what is stored of all other tasks is as ever.
+    """
     may_go_on = resource.state is State.FAILED and not resource.stopped
     return afresh(resource).replace(
         generation=resource.generation + 1,
         resumes=resource.resumes + 1 if may_go_on else 0,
-        run=min(resource.run + int(resource.state.finished), MOST_RUNS),
+        run=next_run(resource) if resource.has_ended and resource.run > 1 else resource.run,
+        paused=NOT_PAUSED if resource.has_ended else resource.paused,
         stopped=False,
     )
+
+
+def next_run(resource: Resource) -> int:
+    """Return the number of the next run of a task that has ended."""
+    return min(resource.run + 1, MOST_RUNS)
 
 
 def afresh(resource: Resource) -> Resource:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crawler.errors import AlreadyExists, Conflict
 from crawler.model.records import Spec
 from crawler.model.schedules import Mark, mark_of
-from crawler.node.master.assignment import anew
+from crawler.node.master.assignment import anew, next_run
 from crawler.node.master.commands import Add, Update
 from crawler.node.master.draft import Draft
 
@@ -57,6 +57,7 @@ class Begin:
         Update(self.spec, faults=self.faults, alone=self.alone, waits=True).apply(draft)
         updated = draft.get(name)
         assert updated is not None  # the update has kept it
+        run = next_run(present) if present.has_ended else present.run
         # From the beginning, also after a run that failed; and it waits for its spider.
-        draft.put(anew(updated).replace(resumes=0, awaits_spider=True))
+        draft.put(anew(updated).replace(resumes=0, awaits_spider=True, run=run))
         return self.subjects

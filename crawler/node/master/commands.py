@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from crawler.clock import give_turn
 from crawler.coordination.stored import MOST_EPOCH
 from crawler.errors import AlreadyExists, WouldRestart
-from crawler.model.records import NO_BLAME, NOT_INTERRUPTED, Report, Resource, Spec, State
+from crawler.model.records import (
+    NO_BLAME,
+    NO_COUNTS,
+    NOT_INTERRUPTED,
+    Report,
+    Resource,
+    Spec,
+    State,
+)
 from crawler.node.master.assignment import afresh, anew
 from crawler.node.master.draft import Draft
 from crawler.node.master.interruptions import interrupted
@@ -286,6 +294,8 @@ def _reported(resource: Resource, report: Report, node_id: str) -> Resource:
         ).replace(interruption=NOT_INTERRUPTED)
         return again.replace(owner=None, state=State.PENDING, awaits_spider=False)
     kept = NOT_INTERRUPTED if report.state.finished else resource.interruption
+    if report.counts == NO_COUNTS:  # it goes on with a crawl that has counted
+        report = replace(report, counts=resource.counts, shard_counts=resource.shard_counts)
     return resource.replace(
         state=report.state,
         interruption=kept,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from crawler.errors import WrongState
 from crawler.model.records import NOT_INTERRUPTED, NOT_PAUSED, Node, Resource, State
-from crawler.node.master.assignment import anew, assigned
+from crawler.node.master.assignment import anew, assigned, next_run
 from crawler.node.master.draft import Draft
 from crawler.node.master.objections import present_task
 from crawler.node.master.pauses import Counted, as_stored, paused, resumed
-from crawler.node.master.shards import has_ended, shards_of
+from crawler.node.master.shards import shards_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ class StopTask:
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is stopped."""
         present = present_task(draft, self.name, self.bounds)
-        if present.stopped:
+        if present.stopped and present.has_ended:
             draft.keep(self.name)
             return [self.name]
         _check_open(present, "cannot be stopped")
-        open_shards = [each for each in shards_of(draft.get, self.name) if not each.state.finished]
+        open_shards = [each for each in shards_of(draft.get, self.name) if not each.has_ended]
         for resource in (present, *open_shards):
             draft.put(_stopped(self.counted(resource), self.reason))
         return [self.name]
@@ -116,13 +116,13 @@ class RunTask:
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, and WrongState if its run has not ended."""
         present = present_task(draft, self.name, self.bounds)
-        if not present.state.finished:
+        if not present.has_ended:
             way = "resume it, or stop it first" if present.paused else "stop it first, or wait"
             raise WrongState(
                 f"task {self.name!r} is {present.told_state}, and its run {present.run} has not"
                 f" ended; {way}"
             )
-        draft.put(anew(present).replace(resumes=0))
+        draft.put(anew(present).replace(resumes=0, run=next_run(present)))
         return [self.name]
 
 
@@ -133,7 +133,7 @@ def _stopped(resource: Resource, reason: str) -> Resource:
 
 def _check_open(present: Resource, what: str) -> None:
     """Check that a task has not ended. Raises WrongState."""
-    if has_ended(present):
+    if present.has_ended:
         raise WrongState(
             f"task {present.name!r} {what}: it {_end(present)}; to run it once more: "
             f"crawler run {present.name}"

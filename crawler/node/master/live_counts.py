@@ -58,7 +58,8 @@ class LiveCounts:
         even seconds, does not know either how far the one before had come."""
         for report, task in reports:
             known = self._runs.get(report.name)
-            if report.counts == NO_COUNTS and known is not None and known.goes_on_in(task):
+            goes_on = known is not None and known.goes_on_in(task)
+            if report.counts == NO_COUNTS and (goes_on or task.counts != NO_COUNTS):
                 continue
             self._runs[report.name] = Counted(report, task)
 

@@ -21,8 +21,9 @@ def as_stored(resource: Resource) -> Resource:
 
 def paused(resource: Resource, reason: str, counted: Counted) -> Resource:
     """Return an unfinished resource as it rests from now on, for that reason."""
-    node = resource.owner.node_id if resource.owner is not None else ""
-    interruption = Interruption(reason) if node else resource.interruption
+    owner = resource.owner
+    node = resource.paused.node if owner is None else owner.node_id
+    interruption = resource.interruption if owner is None else Interruption(reason)
     found = counted(resource).replace(running=0, interruption=interruption)
     return resting(found.replace(paused=Pause(reason, node)))
 
@@ -33,12 +34,22 @@ def resting(resource: Resource) -> Resource:
 
 
 def resumed(resource: Resource) -> Resource:
-    """Return a paused resource as it waits for a worker."""
-    return resource.replace(paused=NOT_PAUSED, reason="")
+    """Return a paused resource as it waits for a worker. It keeps the name of the worker that had
+    it, for it may be paused again before it has another."""
+    return resource.replace(paused=Pause(node=resource.paused.node), reason="")
+
+
+def in_line(resource: Resource) -> Resource:
+    """Return a resource as its pause and its stop want it. A leader that knows neither may have run
+    it all the same: then a pause is over with the task, and a stop once the task runs again."""
+    if resource.has_ended:
+        return resource.replace(paused=NOT_PAUSED)
+    open = resource.replace(stopped=False)
+    return resting(open) if open.paused else open
 
 
 def like_head(shard: Resource, head: Resource, counted: Counted) -> Resource:
     """Return a shard that rests if its task does, and only then."""
-    if shard.state.finished or bool(shard.paused) is bool(head.paused):
+    if shard.has_ended or bool(shard.paused) is bool(head.paused):
         return shard
     return paused(shard, head.paused.reason, counted) if head.paused else resumed(shard)

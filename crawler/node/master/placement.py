@@ -18,7 +18,7 @@ from crawler.node.master.assignment import assigned, needs_owner, spiderless, wa
 from crawler.node.master.draft import Draft
 from crawler.node.master.interruptions import pause_before
 from crawler.node.master.orphans import by_dead_owner, noteworthy
-from crawler.node.master.pauses import resting
+from crawler.node.master.pauses import in_line
 from crawler.node.master.poison import PoisonWatch
 from crawler.node.master.rebalancing import Rebalancing
 from crawler.node.master.set_aside import Held, SetAside
@@ -218,19 +218,19 @@ class Placer:
                 self._set_aside.forget(name)
                 if resource is None:
                     self._poison.forget(name)
-                elif resource.paused:
-                    self._let_rest(draft, resource)
+                elif resource.paused or resource.stopped:
+                    self._bring_in_line(draft, resource)
                 elif resource.awaits_spider and resource.state is State.PENDING:
                     self._await_spider(draft, resource)
             if count % INTAKE == 0:
                 self._give_turn()
 
-    def _let_rest(self, draft: Draft, resource: Resource) -> None:
+    def _bring_in_line(self, draft: Draft, resource: Resource) -> None:
         """Take a paused task from its worker. Another program, or a leader that knows no pauses,
         may have given it to one."""
-        rested = resting(resource)
-        if rested != resource:
-            draft.put(rested)
+        wanted = in_line(resource)
+        if wanted != resource:
+            draft.put(wanted)
 
     def _await_spider(self, draft: Draft, resource: Resource) -> None:
         """Write into the draft that a task waits until a worker offers its spider."""

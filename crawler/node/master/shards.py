@@ -49,7 +49,7 @@ class Shards:
                 draft.delete(shard.name)
             if head is None or head.spec.workers == 1 or head.spec.shard:
                 self._ends.pop(task, None)
-            elif has_ended(head):
+            elif head.has_ended:
                 self._end(draft, head, now_s)
             else:
                 self._ends.pop(task, None)
@@ -61,7 +61,7 @@ class Shards:
         found = shards_of(draft.get, task)
         if head is None or head.spec.shard:
             return list(found)
-        is_old = head.id if has_ended(head) else ""
+        is_old = head.id if head.has_ended else ""
         keeps = head.spec.workers
         return [s for s in found if s.spec.shard >= keeps or (is_old and s.id != head.id)]
 
@@ -99,12 +99,12 @@ class Shards:
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
         """End the shards of a task that has ended: at once what does not run, the others when they
         had their time."""
-        left = [each for each in shards_of(draft.get, head.name) if not each.state.finished]
+        left = [each for each in shards_of(draft.get, head.name) if not each.has_ended]
         due_s = self._ends.setdefault(head.name, now_s + END_S)
         for shard in left:
-            if shard.owner is None or now_s >= due_s:
-                counted = self.with_counts(shard)
-                draft.put(counted.replace(state=State.DONE, reason="", running=0))
+            if shard.owner is None or shard.awaits_spider or now_s >= due_s:
+                ended = self.with_counts(shard).replace(state=State.DONE, awaits_spider=False)
+                draft.put(ended.replace(reason="", running=0))
         if not left or now_s >= due_s:
             del self._ends[head.name]
 
@@ -127,12 +127,6 @@ def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
     if changed is not head:
         draft.put(changed)
     return changed
-
-
-def has_ended(head: Resource) -> bool:
-    """Whether a task is over. One that failed because its worker lacked its spider goes on when
-    there is another."""
-    return head.state.finished and not head.awaits_spider
 
 
 def shards_of(find: Callable[[str], Resource | None], task: str) -> Iterator[Resource]:

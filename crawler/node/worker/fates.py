@@ -40,9 +40,9 @@ def fate_of(
     now; `is_elsewhere` says that another owns it. `others` says whether its task has other
     shards. `can_go_on` says whether the run failed in a way after which another can go on."""
     if here is not None and here.id == resource.id:
-        if here.stopped:
+        if here.stopped and here.has_ended:
             return Fate.STOPPED
-        return Fate.OVER if _is_over(here) and not can_go_on else Fate.GOES_ON
+        return Fate.OVER if here.has_ended and not can_go_on else Fate.GOES_ON
     if here is None and is_elsewhere:
         return Fate.GOES_ON
     return Fate.SHED if here is None and others else Fate.DELETED
@@ -59,10 +59,4 @@ def others_go_on(store: Store, keys: Keys, resource: Resource) -> bool:
     except (CrawlerError, ValueError) as error:
         log.warning("cannot ask for the task of a shard", task=resource.name, why=str(error))
         return True
-    return head is not None and head.id == resource.id and not _is_over(head)
-
-
-def _is_over(resource: Resource) -> bool:
-    """Whether a resource has ended for good. One whose worker lacked its spider goes on where there
-    is one."""
-    return resource.state.finished and not resource.awaits_spider
+    return head is not None and head.id == resource.id and not head.has_ended

@@ -25,6 +25,8 @@ SHARD = stored(spec=shard_spec(HEAD.spec, 2))
         (SHARD.replace(state=State.DONE), False, False, Fate.OVER),
         (SHARD.replace(state=State.FAILED), False, False, Fate.OVER),
         (SHARD.replace(state=State.FAILED, awaits_spider=True), False, False, Fate.GOES_ON),
+        (SHARD.replace(state=State.FAILED, stopped=True), False, False, Fate.STOPPED),
+        (SHARD.replace(epoch=9, stopped=True), False, False, Fate.GOES_ON),
         (SHARD.replace(id="another"), False, False, Fate.DELETED),
         (SHARD.replace(id="another"), False, True, Fate.DELETED),
         (None, True, False, Fate.GOES_ON),

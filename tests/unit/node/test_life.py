@@ -339,3 +339,86 @@ def test_the_number_of_a_run_that_cannot_be_is_refused(run):
 def test_a_value_with_null_for_a_pause_has_none():
     value = encode_resource(stored("a")).replace(b'{"ID"', b'{"Note":1,"Paused":null,"ID"')
     assert not decode_resource("a", value, 7).paused
+
+
+# -- what a leader of an earlier version leaves ---
+
+
+def test_a_pause_is_over_when_its_task_has_ended_under_an_earlier_leader(leader):
+    leader.store(task(leader).replace(state=State.DONE, paused=Pause(BY, "w-1")))
+    assert task(leader).told_state == "done"
+    leader.run()
+    assert (task(leader).state, bool(task(leader).paused)) == (State.DONE, False)
+
+
+def test_a_stop_is_over_when_its_task_runs_again_under_an_earlier_leader(leader):
+    leader.store(task(leader).replace(stopped=True))
+    assert task(leader).told_state == "running"
+    leader.run()
+    assert not task(leader).stopped
+    leader.run(STOP)
+    assert task(leader).told_state == "stopped"
+
+
+# -- a shard that failed for want of its spider ---
+
+
+@pytest.fixture
+def lacking(shards):
+    lacks = task(shards, "books~1").replace(state=State.FAILED, awaits_spider=True)
+    shards.store(lacks)
+    return shards
+
+
+def test_a_shard_that_waits_for_its_spider_is_stopped_with_its_task(lacking):
+    lacking.one_pass(StopTask("books", "stopped by ann"))
+    shard = task(lacking, "books~1")
+    assert (shard.told_state, shard.awaits_spider) == ("stopped", False)
+
+
+def test_a_shard_that_waits_for_its_spider_rests_with_its_task(lacking):
+    lacking.one_pass(PauseTask("books", BY))
+    assert task(lacking, "books~1").told_state == "paused"
+
+
+def test_a_shard_that_waits_for_its_spider_ends_with_its_task(lacking):
+    lacking.store(task(lacking, "books").replace(state=State.DONE))
+    lacking.run()
+    shard = task(lacking, "books~1")
+    assert (shard.state, shard.awaits_spider) == (State.DONE, False)
+
+
+# -- what a resumed task keeps ---
+
+
+def test_a_resumed_task_keeps_its_counts_until_its_run_has_counted(leader):
+    leader.run(PauseTask("a", BY, lambda r: r.replace(counts=Counts(7))))
+    leader.run(RESUME)
+    assert task(leader).counts == Counts(7)
+    leader.hear("a", state=State.RUNNING)
+    leader.run(STOP)
+    assert task(leader).counts == Counts(7)
+
+
+def test_a_task_that_is_paused_before_it_is_placed_again_keeps_its_former_worker(leader):
+    leader.run(PAUSE)
+    leader.leave("w-1")
+    leader.leave("w-2")
+    leader.run(RESUME)
+    assert not task(leader).paused
+    leader.store(decode_resource("a", encode_resource(task(leader)), 7))
+    leader.run(PAUSE)
+    assert task(leader).paused == Pause(BY, "w-1")
+
+
+def test_a_task_that_waits_for_its_spider_has_not_ended_and_is_not_run():
+    leader = Leader(stored("a", state=State.FAILED, awaits_spider=True))
+    with pytest.raises(WrongState, match="has not ended"):
+        RUN.apply(leader.draft())
+
+
+@pytest.mark.parametrize("command", [Again("a"), Update(Spec("a", parameters={"x": 1}))])
+def test_the_runs_of_a_task_are_counted_from_its_first_run_command_on(command):
+    leader = Leader(stored("a", state=State.DONE))
+    leader.run(command)
+    assert b'"Run"' not in encode_resource(task(leader))
