@@ -6,7 +6,9 @@ from crawler.api.rpc import codec
 from crawler.coordination.codec import decode_resource, encode_resource
 from crawler.errors import InvalidArgument, NotFound, WrongState
 from crawler.model.records import Counts, Pause, Report, Spec, State
+from crawler.model.schedules import mark_of
 from crawler.model.shards import shard_spec
+from crawler.node.master.begin import Begin
 from crawler.node.master.commands import Again, Record, Update
 from crawler.node.master.explain import waits_for
 from crawler.node.master.life import PauseTask, ResumeTask, RunTask, StopTask
@@ -422,3 +424,12 @@ def test_the_runs_of_a_task_are_counted_from_its_first_run_command_on(command):
     leader = Leader(stored("a", state=State.DONE))
     leader.run(command)
     assert b'"Run"' not in encode_resource(task(leader))
+
+
+def test_a_schedule_counts_the_runs_of_its_task_once_each():
+    leader = Leader(stored("a", state=State.DONE))
+    leader.run(Begin(Spec("a", parameters={"x": 1}), mark_of(task(leader))))
+    assert (task(leader).state, task(leader).run) == (State.ASSIGNED, 2)
+    leader.store(task(leader).replace(state=State.DONE))
+    leader.run(Begin(Spec("a", parameters={"x": 2}), mark_of(task(leader))))
+    assert task(leader).run == 3
