@@ -12,6 +12,7 @@ from crawler.node.master.begin import Begin
 from crawler.node.master.commands import Again, Record, Update
 from crawler.node.master.explain import waits_for
 from crawler.node.master.life import PauseTask, ResumeTask, RunTask, StopTask
+from crawler.node.master.live_counts import LiveCounts
 from tests.unit.node.scene import W1, W2, stored, worker
 from tests.unit.node.test_shards import BOOKS, Leader
 
@@ -433,3 +434,10 @@ def test_a_schedule_counts_the_runs_of_its_task_once_each():
     leader.store(task(leader).replace(state=State.DONE))
     leader.run(Begin(Spec("a", parameters={"x": 2}), mark_of(task(leader))))
     assert task(leader).run == 3
+
+
+def test_a_new_leader_tells_the_counts_of_a_resumed_task_before_its_run_has_counted():
+    resumed = stored("a", counts=Counts(7))
+    live = LiveCounts({"a": resumed}.get)
+    live.note([(Report("a", "1", 3, State.RUNNING), resumed)])
+    assert live.of_run(resumed).counts == Counts(7)
