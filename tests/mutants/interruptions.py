@@ -119,9 +119,9 @@ MUTANTS = [
     ),
     Mutant(
         "the state of a task is removed where its spider is not known",
-        "crawler/node/worker/fates.py",
-        "return resource.state.finished and not resource.awaits_spider",
-        "return resource.state.finished",
+        "crawler/model/records.py",
+        "return self.state.finished and not self.awaits_spider",
+        "return self.state.finished",
         "tests/unit/node/test_fates.py",
     ),
 ]

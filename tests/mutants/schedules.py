@@ -71,8 +71,8 @@ MUTANTS = [
     Mutant(
         "a schedule goes on with the crawl before, if that failed",
         _BEGIN,
-        ".replace(resumes=0, awaits_spider=True)",
-        ".replace(awaits_spider=True)",
+        ".replace(resumes=0, awaits_spider=True, run=run)",
+        ".replace(awaits_spider=True, run=run)",
         "tests/unit/node/test_begin.py -k from_the_beginning",
     ),
     Mutant(

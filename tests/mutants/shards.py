@@ -35,14 +35,14 @@ MUTANTS = [
     Mutant(
         "shards that wait run after their task is done",
         _MEND,
-        "if shard.owner is None or now_s >= due_s:",
+        "if shard.owner is None or shard.awaits_spider or now_s >= due_s:",
         "if now_s >= due_s:",
         f"{_SHARDS} -k that_wait_are_done",
     ),
     Mutant(
         "a shard that does not end by itself goes on for ever",
         _MEND,
-        "if shard.owner is None or now_s >= due_s:",
+        "if shard.owner is None or shard.awaits_spider or now_s >= due_s:",
         "if shard.owner is None:",
         f"{_SHARDS} -k ended_if_they_do_not",
     ),
@@ -63,8 +63,8 @@ MUTANTS = [
     Mutant(
         "a task whose worker lacked its spider ends its shards",
         _MEND,
-        "return head.state.finished and not head.awaits_spider",
-        "return head.state.finished",
+        "            elif head.has_ended:",
+        "            elif head.state.finished:",
         f"{_SHARDS} -k is_not_over",
     ),
     Mutant(
@@ -168,8 +168,8 @@ MUTANTS = [
     Mutant(
         "a new crawl of the task begins with the counts of old shards",
         "crawler/model/records.py",
-        "*(self.spec.workers > 1, NO_SHARD_COUNTS),",
-        "*(self.spec.workers > 1, self.shard_counts),",
+        "self.shard_counts if goes_on else NO_SHARD_COUNTS",
+        "self.shard_counts",
         f"{_API} -k removed_shards",
     ),
     Mutant(

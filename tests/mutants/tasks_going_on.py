@@ -170,8 +170,8 @@ MUTANTS = [
     Mutant(
         "the state of a task whose items found no room is removed when the leader knows",
         "crawler/node/worker/fates.py",
-        "_is_over(here) and not can_go_on",
-        "_is_over(here)",
+        "here.has_ended and not can_go_on",
+        "here.has_ended",
         "tests/integration/test_stopped_runs.py -k found_no_room",
     ),
     Mutant(
