@@ -129,7 +129,7 @@ def demo(file: str | None) -> int:
     logs.setup("warning", "text")
     _drop_tls_of_commands()
     with interruptible():
-        run_demo(file or bundled(), progress_to(sys.stdout), click.echo)
+        run_demo(file or bundled(), progress_to(sys.stdout), click.echo, _kept)
     return 0
 
 

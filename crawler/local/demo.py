@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from crawler import demo
@@ -73,9 +74,14 @@ def bundled() -> str:
 
 
 def run_demo(
-    file: str, progress: Progress, say: Callable[[str], None], clock: Clock | None = None
+    file: str,
+    progress: Progress,
+    say: Callable[[str], None],
+    keep: Callable[[LocalCluster, str], AbstractContextManager[object]],
+    clock: Clock | None = None,
 ) -> None:
-    """Crawl the tasks of the file on a local cluster. Raises CrawlerError if anything fails."""
+    """Crawl the tasks of the file on a local cluster. `keep` returns a context in which other
+    commands find the cluster's token. Raises CrawlerError if anything fails."""
     clock = clock or SystemClock()
     site = open_bookshop()
     try:
@@ -86,8 +92,9 @@ def run_demo(
         started_s = clock.monotonic()
         with LocalCluster(file, environment=_NO_TLS) as cluster:
             token = make_token(cluster, clock)
-            say(f"watch it: crawler tasks --master {cluster.masters[0].grpc} --token {token}")
-            finished = _crawl(cluster, token, settings.tasks, progress, clock)
+            with keep(cluster, token):
+                say(f"watch it: crawler tasks --master {cluster.masters[0].grpc} --token {token}")
+                finished = _crawl(cluster, token, settings.tasks, progress, clock)
         progress.finish(finished, clock.monotonic() - started_s)
         items = Path(settings.folder, settings.worker.items).resolve()
         say(f"items: crawler items TASK --folder {items}")
