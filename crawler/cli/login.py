@@ -14,7 +14,14 @@ from crawler.api.oidc.loopback import Loopback
 from crawler.api.oidc.provider import Provider, discover
 from crawler.cli import token_file
 from crawler.cli.base import OTHER_TOKEN, commands
-from crawler.cli.master import ADDRESS, CALL, STRANGER, addresses_of, connected
+from crawler.cli.master import (
+    ADDRESS,
+    CALL,
+    STRANGER,
+    addresses_of,
+    connected,
+    ended_by_signals,
+)
 from crawler.cli.token_file import Login
 from crawler.errors import CrawlerError, Retryable, shown
 from crawler.model.access import SignIn
@@ -53,6 +60,7 @@ SCOPES = ("openid", "email", "profile")
     metavar="TEXT",
     help="For a provider that wants one even of programs on people's machines.",
 )
+@ended_by_signals()
 def login(
     master: str,
     yes: bool,

@@ -211,6 +211,18 @@ def _goes_without(master: str) -> bool:
 
 
 @contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """A context in which SIGINT and SIGTERM end the process at once. It has started nothing; and
+    gRPC and gevent swallow what a handler raises, if it comes in a call back of theirs."""
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> Iterator[Client]:
     """A context with a client of the first of these masters that can answer. An error says which
     master it is about, and what to do. `task` is the task that the command is about, which may not
@@ -218,26 +230,28 @@ def connected(addresses: str, task: str = "", *, is_stranger: bool = False) -> I
 
     In the meantime SIGINT and SIGTERM end the process. Raises CrawlerError.
     """
-    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
-    client = None
-    try:
-        several = addresses_of(addresses)
-        if not is_stranger:
-            _use_kept(several)
-        own_pem()  # bad files are told before anything is asked
-        client = AnyClient(several, _Telling.of) if len(several) > 1 else _Telling.of(several[0])
-        yield client
-    except Retryable as error:
-        raise CrawlerError(unheard(several, str(error))) from error
-    except NotFound as error:
-        if not task:
-            raise
-        raise CrawlerError(f"no task {shown(task)}{shard_told(task)}; see crawler tasks") from error
-    finally:
-        if client is not None:
-            client.close()
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+    with ended_by_signals():
+        client = None
+        try:
+            several = addresses_of(addresses)
+            if not is_stranger:
+                _use_kept(several)
+            own_pem()  # bad files are told before anything is asked
+            client = (
+                AnyClient(several, _Telling.of) if len(several) > 1 else _Telling.of(several[0])
+            )
+            yield client
+        except Retryable as error:
+            raise CrawlerError(unheard(several, str(error))) from error
+        except NotFound as error:
+            if not task:
+                raise
+            raise CrawlerError(
+                f"no task {shown(task)}{shard_told(task)}; see crawler tasks"
+            ) from error
+        finally:
+            if client is not None:
+                client.close()
 
 
 class _Telling(Client):
