@@ -196,12 +196,12 @@ def test_a_client_beyond_its_rate_gets_429_and_the_rest_is_done(tmp_path):
         assert told.keys() == {200, 429}
         assert burst < told[200] <= burst + rate * took_s + 1
         assert told[429] > told[200]
+        text = node.call("GET", "/metrics")[2].decode()  # what follows is refused, too
+        assert f'crawler_rate_refused_total{{transport="http"}} {told[429]}.0' in text
         assert names.accepted <= lab.resources().keys()
         with client_of(node) as client:
             assert {GrpcClient(client).add("limited-1") for _ in range(200)} == {200, 429}
         eventually(lambda: node.call("GET", "/crawler/resource")[0] == 200)
-        text = node.call("GET", "/metrics")[2].decode()
-        assert f'crawler_rate_refused_total{{transport="http"}} {told[429]}.0' in text
         assert term(lab.store) == before
 
 
