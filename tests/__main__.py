@@ -1,11 +1,11 @@
-"""Runs the whole suite: five sessions of pytest side by side, and the check of types.
+"""Runs the whole suite: six sessions of pytest side by side, and the check of types.
 
     python -m tests [OPTION …]
 
-Tests wait a lot, so five take not much longer than the longest of them. One session has the tests
+Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
 that start our own processes, one those of etcds and databases, one those of whole crawls within one
-process, of crawl processes and of the wheel, one those that join other parts within one process,
-one all the rest. Options are given to each. Their lines of progress are shown as they come, each
+process, of crawl processes and of the wheel, one those of what callers reach, one those that join
+other parts within one process, one all the rest. Options are given to each. Their lines of progress are shown as they come, each
 with the name of its session; what failed, when a session has ended; then the slowest tests, and the
 sum of all.
 """
@@ -41,6 +41,18 @@ CRAWLS = (
     "integration/test_demo_bookshop.py",
     "integration/test_demo_crawl.py",
     "integration/test_ported.py",
+)
+FACES = (
+    "integration/test_api_*.py",
+    "integration/test_audit.py",
+    "integration/test_cli_*.py",
+    "integration/test_doors*.py",
+    "integration/test_first_token.py",
+    "integration/test_openapi.py",
+    "integration/test_processes_gunicorn.py",
+    "integration/test_processes_secrets.py",
+    "integration/test_processes_tls.py",
+    "integration/test_startup.py",
 )
 JOINED = ("integration/test_*.py",)
 SLOWEST = 10
@@ -100,14 +112,15 @@ class Session(Command):
 def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
-    started, servers, crawls = map(_files, (PROCESSES, SERVERS, CRAWLS))
-    processes = [file for file in started if file not in crawls]
-    joined = [file for file in _files(JOINED) if file not in [*processes, *crawls]]
-    others = [*processes, *servers, *crawls, *joined]
+    started, servers, crawls, faces = map(_files, (PROCESSES, SERVERS, CRAWLS, FACES))
+    processes = [file for file in started if file not in [*crawls, *faces]]
+    joined = [file for file in _files(JOINED) if file not in [*processes, *crawls, *faces]]
+    others = [*processes, *servers, *crawls, *faces, *joined]
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds and databases; "
-        "crawls: whole crawls, crawl processes, the wheel; joined: other parts in one process; "
+        "crawls: whole crawls, crawl processes, the wheel; faces: API, commands, gunicorn; "
+        "joined: other parts in one process; "
         "units: all the rest; types: mypy",
         flush=True,
     )
@@ -116,6 +129,7 @@ def main(options: list[str]) -> int:
             Session("processes", [*options, *processes], folder),
             Session("servers", [*options, *servers], folder),
             Session("crawls", [*options, *crawls], folder),
+            Session("faces", [*options, *faces], folder),
             Session("joined", [*options, *joined], folder),
             Session("units", [*options, *rest], folder),
             Command("types", ["mypy"]),

@@ -100,7 +100,8 @@ def _prepare_folder(folder: Path) -> None:
             os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNERS))
         for path in _files(folder):
             path.chmod(OWNERS)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, FileExistsError) as error:
+        # It went after it was made; or it was there, and went before mkdir saw that it is a folder.
         raise _removed(folder) from error
     except OSError as error:
         raise StoreFailed(

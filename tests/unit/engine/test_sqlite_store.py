@@ -406,6 +406,26 @@ def test_a_folder_that_goes_while_it_is_opened_is_made_again(tmp_path, monkeypat
     assert read_all(folder)[0].state == {"new": "1"}
 
 
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """It is there as it is made, and not there any more when that is looked at."""
+    folder, make, removed = tmp_path / "kept", os.mkdir, []
+    folder.mkdir()
+
+    def make_late(path, *more):
+        try:
+            make(path, *more)
+        except FileExistsError:
+            os.rmdir(path)
+            removed.append(path)
+            raise
+
+    monkeypatch.setattr(os, "mkdir", make_late)
+    store = SqliteStore(folder)
+    assert store.open(patience_s=10.0).is_new
+    store.close()
+    assert removed == [folder]
+
+
 def test_a_file_of_another_version_is_refused_and_stays(tmp_path):
     kept(tmp_path)
     database = sqlite3.connect(tmp_path / "frontier.db")
