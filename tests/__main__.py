@@ -5,9 +5,9 @@
 Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
 that start our own processes, one those of etcds and databases, one those of whole crawls within one
 process, of crawl processes and of the wheel, one those of what callers reach, one those that join
-other parts within one process, one all the rest. Options are given to each. Their lines of progress are shown as they come, each
-with the name of its session; what failed, when a session has ended; then the slowest tests, and the
-sum of all.
+other parts within one process, one all the rest. Options are given to each. Their lines of progress
+are shown as they come, each with the name of its session; what failed, when a session has ended;
+then the slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
