@@ -63,38 +63,23 @@ class AuditedBackend:
 
     def again(self, name: str, call: Call) -> Resource:
         """Begin a task anew."""
-        with self._noted(audit.TASK_AGAIN, name) as noted:
-            found = self._find().again(name, call)
-            noted.id = found.id
-            return found
+        return self._changing(audit.TASK_AGAIN, name, lambda backend: backend.again(name, call))
 
     def pause(self, name: str, call: Call) -> Resource:
         """Let a task rest."""
-        with self._noted(audit.TASK_PAUSE, name) as noted:
-            found = self._find().pause(name, call)
-            noted.id = found.id
-            return found
+        return self._changing(audit.TASK_PAUSE, name, lambda backend: backend.pause(name, call))
 
     def resume(self, name: str, call: Call) -> Resource:
         """Let a paused task go on."""
-        with self._noted(audit.TASK_RESUME, name) as noted:
-            found = self._find().resume(name, call)
-            noted.id = found.id
-            return found
+        return self._changing(audit.TASK_RESUME, name, lambda backend: backend.resume(name, call))
 
     def stop(self, name: str, call: Call) -> Resource:
         """End a task for good."""
-        with self._noted(audit.TASK_STOP, name) as noted:
-            found = self._find().stop(name, call)
-            noted.id = found.id
-            return found
+        return self._changing(audit.TASK_STOP, name, lambda backend: backend.stop(name, call))
 
     def run(self, name: str, call: Call) -> Resource:
         """Run a finished task once more."""
-        with self._noted(audit.TASK_RUN, name) as noted:
-            found = self._find().run(name, call)
-            noted.id = found.id
-            return found
+        return self._changing(audit.TASK_RUN, name, lambda backend: backend.run(name, call))
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a task."""
@@ -227,6 +212,13 @@ class AuditedBackend:
     ) -> Sequence[str]:
         """Accept a worker's reports."""
         return self._find().report(node_id, reports, call, load)
+
+    def _changing(self, action: str, name: str, change: Callable[[Backend], Resource]) -> Resource:
+        """Change a task, and record that with the task's id."""
+        with self._noted(action, name) as noted:
+            found = change(self._find())
+            noted.id = found.id
+            return found
 
     def _changed(self, backend: Backend, spec: Spec, call: Call) -> tuple[str, Call]:
         """Return the names of the fields that an update changes, and the call with the time that is
