@@ -170,7 +170,7 @@ MUTANTS = [
     Mutant(
         "a bounded delete takes what is another's by now",
         _COMMANDS,
-        "        present_task(draft, self.name, self.bounds)\n        draft.delete",
+        "        self.present(draft)\n        draft.delete",
         "        present_task(draft, self.name, {})\n        draft.delete",
         _DECISIONS,
     ),

@@ -102,7 +102,7 @@ class LeaderBackend:
     def again(self, name: str, call: Call) -> Resource:
         """Begin a resource anew. Return it with the counts that are dropped."""
         dropped = self.get(name, call).counts
-        stored = self._writer.submit(Again(name, call.bounds), call)
+        stored = self._writer.submit(Again(name, bounds=call.bounds), call)
         return self._stored(name, stored).replace(counts=dropped)
 
     def pause(self, name: str, call: Call) -> Resource:
@@ -123,7 +123,7 @@ class LeaderBackend:
 
     def delete(self, name: str, call: Call) -> None:
         """Delete a resource."""
-        self._writer.submit(Remove(name, call.bounds), call)
+        self._writer.submit(Remove(name, bounds=call.bounds), call)
 
     def get(self, name: str, call: Call) -> Resource:
         """Return one resource with its latest counts. Raises NotFound."""

@@ -28,6 +28,7 @@ from crawler.node.master.assignment import afresh, anew
 from crawler.node.master.draft import Draft
 from crawler.node.master.interruptions import interrupted
 from crawler.node.master.objections import check_names, heed, name_fault, present_task
+from crawler.node.master.one_task import OfTask
 from crawler.node.master.shards import shards_of
 from crawler.settings import live, task_parameters
 
@@ -181,40 +182,22 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Again(OfTask):
     """Begin a task anew, whatever its state."""
-
-    name: str
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """As those of `Update`."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to begin anew."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        draft.put(anew(present_task(draft, self.name, self.bounds)))
+        draft.put(anew(self.present(draft)))
         return [self.name]
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(OfTask):
     """Delete a resource."""
-
-    name: str
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """As those of `Update`."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to delete."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound."""
-        present_task(draft, self.name, self.bounds)
+        self.present(draft)
         draft.delete(self.name)
         return [self.name]
 

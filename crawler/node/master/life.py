@@ -6,36 +6,28 @@ the same pass, and of each later one, sees to it (`assignment.needs_owner`), who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from crawler.errors import WrongState
 from crawler.model.records import NOT_INTERRUPTED, NOT_PAUSED, Node, Resource, State
 from crawler.node.master.assignment import anew, assigned, next_run
 from crawler.node.master.draft import Draft
-from crawler.node.master.objections import present_task
+from crawler.node.master.one_task import OfTask
 from crawler.node.master.pauses import Counted, as_stored, paused, resumed
 from crawler.node.master.shards import shards_of
 
 
 @dataclass(frozen=True, slots=True)
-class PauseTask:
+class PauseTask(OfTask):
     """Let a task rest until somebody resumes it. Its runs end in order, and their states stay."""
 
-    name: str
     reason: str
     counted: Counted = as_stored
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """The labels that the task must have, or it does not exist for the caller."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to pause."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is paused."""
-        present = present_task(draft, self.name, self.bounds)
+        present = self.present(draft)
         _check_open(present, "cannot be paused")
         if present.paused:
             draft.keep(self.name)
@@ -45,23 +37,15 @@ class PauseTask:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeTask:
+class ResumeTask(OfTask):
     """Let a paused task go on where it was."""
 
-    name: str
     home: Callable[[Resource], Node | None] = lambda resource: None
     """Returns the worker that had it, if that may have it now."""
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """The labels that the task must have, or it does not exist for the caller."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to resume."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is not paused."""
-        present = present_task(draft, self.name, self.bounds)
+        present = self.present(draft)
         _check_open(present, "cannot be resumed")
         if not present.paused:
             draft.keep(self.name)
@@ -73,23 +57,15 @@ class ResumeTask:
 
 
 @dataclass(frozen=True, slots=True)
-class StopTask:
+class StopTask(OfTask):
     """End a task for good. Its runs end in order, and what it has counted stays."""
 
-    name: str
     reason: str
     counted: Counted = as_stored
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """The labels that the task must have, or it does not exist for the caller."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to stop."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, WrongState. Nothing changes if it is stopped."""
-        present = present_task(draft, self.name, self.bounds)
+        present = self.present(draft)
         if present.stopped and present.has_ended:
             draft.keep(self.name)
             return [self.name]
@@ -101,21 +77,12 @@ class StopTask:
 
 
 @dataclass(frozen=True, slots=True)
-class RunTask:
+class RunTask(OfTask):
     """Run a finished task once more, from the beginning."""
-
-    name: str
-    bounds: Mapping[str, str] = field(default_factory=dict)
-    """The labels that the task must have, or it does not exist for the caller."""
-
-    @property
-    def subjects(self) -> Sequence[str]:
-        """The name of the resource to run."""
-        return [self.name]
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Raises NotFound, and WrongState if its run has not ended."""
-        present = present_task(draft, self.name, self.bounds)
+        present = self.present(draft)
         if not present.has_ended:
             way = "resume it, or stop it first" if present.paused else "stop it first, or wait"
             raise WrongState(

@@ -31,21 +31,21 @@ class LifeRequests:
 
     def pause(self, name: str, call: Call) -> Stored:
         """Let a task rest."""
-        command = PauseTask(name, f"paused{_by(call)}", self._counted, call.bounds)
+        command = PauseTask(name, f"paused{_by(call)}", self._counted, bounds=call.bounds)
         return self._writer.submit(command, call)
 
     def resume(self, name: str, call: Call) -> Stored:
         """Let a paused task go on."""
-        return self._writer.submit(ResumeTask(name, self._home, call.bounds), call)
+        return self._writer.submit(ResumeTask(name, self._home, bounds=call.bounds), call)
 
     def stop(self, name: str, call: Call) -> Stored:
         """End a task for good."""
-        command = StopTask(name, f"stopped{_by(call)}", self._counted, call.bounds)
+        command = StopTask(name, f"stopped{_by(call)}", self._counted, bounds=call.bounds)
         return self._writer.submit(command, call)
 
     def run(self, name: str, call: Call) -> Stored:
         """Run a finished task once more."""
-        return self._writer.submit(RunTask(name, call.bounds), call)
+        return self._writer.submit(RunTask(name, bounds=call.bounds), call)
 
     def _home(self, resource: Resource) -> Node | None:
         """Return the worker that had a paused task, if it may have it now. If states are files,

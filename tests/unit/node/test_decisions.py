@@ -170,13 +170,13 @@ def test_whoever_is_bounded_cannot_change_a_task_that_is_anothers_by_now(bounds)
         PauseTask("a", "", bounds=bounds),
         ResumeTask("a", bounds=bounds),
         StopTask("a", "", bounds=bounds),
-        RunTask("a", bounds),
+        RunTask("a", bounds=bounds),
     )
-    for command in (update, Again("a", bounds), Remove("a", bounds), *life):
+    for command in (update, Again("a", bounds=bounds), Remove("a", bounds=bounds), *life):
         with pytest.raises(NotFound, match="no such task"):
             command.apply(draft)
     assert draft.changes() == []
-    Again("a", {"team": "b"}).apply(draft)
+    Again("a", bounds={"team": "b"}).apply(draft)
     assert only_change(draft).after.spec == theirs
 
 
