@@ -28,10 +28,9 @@ MUTANTS = [
     ),
     Mutant(
         "who sets a secret gets its value back",
-        "crawler/api/http/routes.py",
-        "answer(bodies.secret(_service().backend(call).set_secret(wish, call)))",
-        "answer(bodies.secret(_service().backend(call).set_secret(wish, call))"
-        ' | {"value": wish.value})',
+        "crawler/api/http/cluster_routes.py",
+        "answer(bodies.secret(backend(call).set_secret(wish, call)))",
+        'answer(bodies.secret(backend(call).set_secret(wish, call)) | {"value": wish.value})',
         f"{_CANARY} -k over_http",
     ),
     Mutant(

@@ -21,12 +21,13 @@ from crawler.api.cleaning import clean
 from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
-from crawler.api.http import bodies, fast_path
+from crawler.api.http import bodies, cluster_routes, fast_path, routes, schedule_routes
 from crawler.api.http.access import CALLER, approach, need_of
+from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
-from crawler.api.http.routes import EXTENSION, Parts, answer, api, node, parts
+from crawler.api.http.node_routes import node
 from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 log = get_logger(__name__)
+
+PATHS_OF_THE_API = (routes, schedule_routes, cluster_routes)
+"""Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"
 """The key in the environment of a request for the time of its arrival, by the application's

@@ -11,7 +11,7 @@ from crawler.api.cleaning import MOST_TEXT
 from crawler.api.health import Health
 from crawler.api.http import server
 from crawler.api.http.app import build_app
-from crawler.api.http.routes import parse_timeout
+from crawler.api.http.asked import parse_timeout
 from crawler.api.sparse import MOST_LINES
 from crawler.clock import ManualClock
 from crawler.coordination.token_secret import parts_of
