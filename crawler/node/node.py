@@ -13,34 +13,23 @@ from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
 
-from crawler.api.bounded_crawls import LabelsOf, no_labels
 from crawler.api.health import Health
-from crawler.api.http.app import build_app
-from crawler.api.http.server import HttpServer
-from crawler.api.limiter import RateLimiter
-from crawler.api.rpc.peers import Peers
-from crawler.api.rpc.server import SERVICE_NAME, RpcServer
-from crawler.api.rpc.servicer import Servicer
-from crawler.api.rpc.worker import CrawlsServicer
-from crawler.api.service import Crawls, Service
+from crawler.api.rpc.server import SERVICE_NAME
 from crawler.api.tls import Certificates
-from crawler.api.trail import Trail
-from crawler.audit_log import audit_log
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
-from crawler.debugging.looks import Looks
 from crawler.errors import ConfigError, CrawlerError, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
-from crawler.node.access import Access
+from crawler.node.faces import Faces
 from crawler.node.guard.guard import GuardProcess, NoGuard, guard_of
 from crawler.node.master.master import Master
-from crawler.node.measures import measure_certificates, measure_node
-from crawler.node.membership.addresses import Listen, advertised, parse_listen
+from crawler.node.measures import measure_node
+from crawler.node.membership.addresses import Listen, parse_listen
 from crawler.node.membership.membership import Membership
 from crawler.node.membership.names import NodeNames
 from crawler.node.role import NodeRole
@@ -87,7 +76,6 @@ class Node:
         self._settings = settings
         self._several = several
         self._clock = clock or SystemClock()
-        self._http_at, self._grpc_at = _listens(role_name, settings)
         self._supervisor = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
         self._members = Supervisor(role_name, on_fatal=self._on_fatal, clock=self._clock)
         silence_s = max(LEAST_SILENCE_S, settings.coordination.lease_ttl_s / 2)
@@ -95,32 +83,25 @@ class Node:
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
-        self._limiter = RateLimiter(settings.api, self._metrics)
-        output = audit_log(settings.logs.audit, settings.folder, self._metrics)
-        self._trail = Trail(output, self._clock, settings.logs.audit_adds)
-        is_local = self._http_at.is_local and self._grpc_at.is_local
-        self._access = Access(
-            self._store, self._keys, settings.api, self._clock, is_local, self._trail.refused
+        self._faces = Faces(
+            settings,
+            *_listens(role_name, settings),
+            store=self._store,
+            keys=self._keys,
+            clock=self._clock,
+            health=self._health,
+            metrics=self._metrics,
         )
-        self.certificates = Certificates.of(settings, self._clock)
-        """Those of its servers; None without TLS."""
         self._hub = HubWatch(settings.node.hub_limit_s)
         # A store in this process ends with it, and a guard cannot follow a clock of a test.
         is_alone = store is None and clock is None
         self._guard: GuardProcess | NoGuard = (
             guard_of(settings, self._clock) if is_alone else NoGuard()
         )
-        self._looks = Looks(self._clock)
         self._stop_once = RLock()
         self._hurried = False
         self._membership = self._build_membership(role_name)
         self._role: NodeRole
-        self._servicer: Servicer | CrawlsServicer
-        self._crawls: Crawls | None = None
-        self._labels_of: LabelsOf = no_labels
-        self.app: Flask
-        """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
-        metrics."""
         if role_name == MASTER:
             self._build_master()
         else:
@@ -133,24 +114,33 @@ class Node:
             self._store,
             lambda: self._supervisor.count + self._members.count,
         )
-        if self.certificates is not None:
-            measure_certificates(self._metrics, self.certificates)
-        self._rpc = self._build_rpc(self._grpc_at)
-        self._http = self._build_http() if serve_http else None
+        if serve_http:
+            self._faces.serve_http()
+
+    @property
+    def app(self) -> Flask:
+        """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
+        metrics."""
+        return self._faces.app
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """Those of its servers; None without TLS."""
+        return self._faces.certificates
 
     @property
     def address(self) -> str:
         """The host:port at which others reach the gRPC server, after `start`."""
-        return advertised(self._grpc_at, self._rpc.port)
+        return self._faces.address
 
     def secret(self) -> str:
         """Return the secret by which nodes know each other; empty until it has been read."""
-        return self._access.secret()
+        return self._faces.access.secret()
 
     @property
     def http_address(self) -> str:
         """The host:port at which others reach the HTTP server; empty if there is none."""
-        return advertised(self._http_at, self._http.port) if self._http else ""
+        return self._faces.http_address
 
     def start(self) -> None:
         """Listen, load the spiders, and join the cluster in the background. Raises ConfigError;
@@ -168,17 +158,13 @@ class Node:
 
     def _begin(self) -> None:
         """Start all that needs no membership."""
-        self._trail.check()
-        self._listen()
-        self._trail.start(self._supervisor)
+        self._faces.listen(several=self._several)
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         if isinstance(self._store, EtcdStore):
             self._supervisor.spawn("etcd version", self._judge_etcd, self._store)
         self._guard.start(self._supervisor)
-        self._access.start(self._supervisor)
-        if self.certificates is not None:
-            self.certificates.start(self._supervisor, self.address)
+        self._faces.start(self._supervisor)
         self._role.start(self._supervisor)
 
     def _load(self) -> None:
@@ -209,16 +195,14 @@ class Node:
     def _last_steps(self) -> Sequence[Callable[[], object]]:
         """Return the steps, with those that other nodes wait for first: the tasks and the
         leadership of this node."""
-        settings, http = self._settings.node, self._http
+        settings = self._settings.node
         return (
             self._health.shut_down,
             lambda: self._membership.drain(self._role, self._patience_s(settings.drain_s)),
             self._members.stop,
             lambda: self._membership.leave(self._role),
             lambda: self._supervisor.stop(settings.stop_s),
-            lambda: http.stop(self._patience_s(1.0)) if http is not None else None,
-            lambda: self._rpc.stop(self._patience_s(1.0)),
-            self._trail.close,
+            *self._faces.last_steps(lambda: self._patience_s(1.0)),
             self._role.stop,
             self._guard.stop,
             self._store.close,
@@ -248,11 +232,11 @@ class Node:
         )
 
     def _build_master(self) -> None:
-        peers, tokens = self._peers(forwards=True), self._access.tokens
-        master = Master(self._store, self._settings, self._clock, peers, tokens, self._trail)
+        faces = self._faces
+        peers, tokens = faces.peers(forwards=True), faces.access.tokens
+        master = Master(self._store, self._settings, self._clock, peers, tokens, faces.trail)
         self._role = master
-        self._servicer = Servicer(master.service, self._settings.api)
-        self.app = self._build_app(master.service)
+        faces.serve_master(master.service)
 
     def _build_worker(self) -> None:
         # A master needs none of this: it takes a third of its start and of its memory.
@@ -273,73 +257,13 @@ class Node:
             crew,
             states,
             self._clock,
-            peers=self._peers(forwards=False),
+            peers=self._faces.peers(forwards=False),
             hub=self._hub,
         )
-        self._crawls = crew.crawls
-        self._labels_of = worker.labels_of
-        self._servicer = CrawlsServicer(crew.crawls, worker.labels_of)
-        self._looks.of_process = crew.look
-        self._looks.processes = lambda: [each.number for each in crew.crawls.processes()]
-        self.app = self._build_app(None)
-
-    def _peers(self, *, forwards: bool) -> Peers:
-        known = self.certificates
-        return Peers(
-            forwards=forwards, token=self._access.secret, pem=lambda: known.pem if known else None
-        )
-
-    def _build_http(self) -> HttpServer:
-        return HttpServer(*self._http_at, self.app, self._metrics, self.certificates)
-
-    def _build_app(self, service: Service | None) -> Flask:
-        return build_app(
-            service,
-            self._health,
-            self._metrics,
-            self._settings.api,
-            limiter=self._limiter,
-            doors=self._access.doors,
-            clock=self._clock,
-            crawls=self._crawls,
-            labels_of=self._labels_of,
-            looks=self._looks,
-        )
-
-    def _build_rpc(self, listen: Listen) -> RpcServer:
-        address = f"{listen.host}:{listen.port}"
-        return RpcServer(
-            address,
-            self._health,
-            self._metrics,
-            self._settings.api,
-            servicer=self._servicer,
-            limiter=self._limiter,
-            doors=self._access.doors,
-            certificates=self.certificates,
-        )
-
-    def _listen(self) -> None:
-        self._start_rpc()
-        if self._http is None:
-            return
-        try:
-            self._http.start()
-        except ConfigError:
-            self._rpc.stop(0.0)
-            raise
-
-    def _start_rpc(self) -> None:
-        try:
-            self._rpc.start()
-        except ConfigError:
-            if not self._several:
-                raise
-            # Another process of this configuration has the port. Any free port will do, because the
-            # registration announces it.
-            self._grpc_at = Listen(self._grpc_at.host, 0)
-            self._rpc = self._build_rpc(self._grpc_at)
-            self._rpc.start()
+        looks = self._faces.looks
+        looks.of_process = crew.look
+        looks.processes = lambda: [each.number for each in crew.crawls.processes()]
+        self._faces.serve_worker(crew.crawls, worker.labels_of)
 
     def _watch_readiness(self) -> None:
         known: str | None = None

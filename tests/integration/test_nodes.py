@@ -339,7 +339,7 @@ def test_who_cannot_reach_the_leader_says_that_nobody_leads_to_clients_and_to_wh
     client = cluster.client(follower)
     client.add(Spec("a"), CALL)
     assert follower._role.unready_reason() == ""
-    leader._rpc.stop(0.0)
+    leader._faces._rpc.stop(0.0)
     with pytest.raises(
         Unavailable, match=r"^nobody leads: cannot reach .*; try again in 1 s"
     ) as told:

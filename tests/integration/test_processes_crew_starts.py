@@ -100,8 +100,8 @@ def test_a_worker_without_a_process_that_can_crawl_is_not_ready(cluster, tmp_pat
     node = cluster._start(WORKER, with_processes(cluster, 1), None)
     eventually(lambda: request(node, "GET", "/readyz")[0] == 200)
     (tmp_path / "spiders.py").write_text("def broken(:\n")
-    [load] = node._crawls.processes()
-    os.kill(load.pid, signal.SIGKILL)
+    [process] = request(node, "GET", "/processes")[2]["processes"]
+    os.kill(process["pid"], signal.SIGKILL)
     eventually(lambda: request(node, "GET", "/readyz")[0] == 503)
     assert "no process can crawl: " in str(request(node, "GET", "/readyz")[2])
 

@@ -12,7 +12,7 @@ CERTS = "tests/unit/test_certs.py"
 MUTANTS = [
     Mutant(
         "a node calls whoever answers, without TLS",
-        "crawler/node/node.py",
+        "crawler/node/faces.py",
         "pem=lambda: known.pem if known else None",
         "pem=lambda: None",
         "tests/integration/test_processes_tls.py",

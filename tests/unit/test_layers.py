@@ -53,6 +53,7 @@ LAYERS = {
         {"membership", "run"},
         {"crew"},
         {"master", "worker", "measures", "role"},
+        {"faces"},
         {"node"},
     ],
 }
