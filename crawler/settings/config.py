@@ -20,7 +20,7 @@ from crawler.errors import ConfigError, InvalidArgument, shown
 from crawler.model.records import Spec
 from crawler.model.shards import is_like_shard
 from crawler.schemas.readers import Faulty
-from crawler.settings import yaml_text
+from crawler.settings import forms, yaml_text
 from crawler.settings.references import References
 from crawler.settings.schema import from_text, meant_or_allowed, read
 from crawler.settings.sections import CoordinationSettings, EtcdSettings, Settings, TlsSettings
@@ -53,7 +53,7 @@ def load(
     loader.override(flags or {}, "command line")
     settings = loader.settings()
     redaction.hide_also(references.secrets())
-    return dataclasses.replace(settings, folder=str(folder), hidden=references.secrets())
+    return dataclasses.replace(settings, folder=str(folder))
 
 
 def sections() -> Iterator[tuple[str, type[Any]]]:
@@ -350,11 +350,11 @@ class _Loader:
 
     def _check_prefixes(self, names: CoordinationSettings) -> None:
         """Check that no kind of key is inside another. Only the election may be below the tasks."""
-        kinds = (
-            *("resources", "election", "registry", "tombstones", "snowflake", "scheduler"),
-            "access",
-        )
-        paths = {key: getattr(names, key) for key in kinds}
+        paths = {
+            each.name: getattr(names, each.name)
+            for each in dataclasses.fields(names)
+            if each.metadata.get("form") is forms.PATH
+        }
         for (key, path), (other, above) in itertools.permutations(paths.items(), 2):
             is_usual = (key, path) == ("election", f"{names.resources}/election")
             if not is_usual and f"{path}/".startswith(f"{above}/"):

@@ -270,5 +270,3 @@ class Settings:
     """The seed tasks. A leader adds each one whose name is missing in the cluster."""
     folder: str = "."
     """The folder of the settings file, from which relative paths start."""
-    hidden: Mapping[str, str] = field(default_factory=dict)
-    """What was read from variables and files that no log may show, with what it shows instead."""

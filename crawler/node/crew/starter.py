@@ -52,7 +52,6 @@ class Starter:
             api=ApiSettings(),
             node=NodeSettings(),
             secrets=SecretsSettings(),
-            hidden={},
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
