@@ -24,6 +24,10 @@ MOST_TOLD = 1_500
 """How many stacks a profile has, those with the most time. The others are one."""
 
 
+BROKEN = "the look failed"
+"""How a process says that it could not look, and not because of another look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, and of which process."""

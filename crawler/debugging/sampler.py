@@ -97,8 +97,7 @@ class Sampler:
                 self._is_late = self._is_asked
                 self._count((WAITS,))
             elif not self._is_asked:
-                self._is_asked = True
-                self._callback.ask()
+                self._is_asked = self._callback.ask()
             self._threads.look(list(frames))
 
     def _look_here(self) -> None:
@@ -187,9 +186,10 @@ class _Callback:
         self._made = _FUNCTION(self._call)
         _kept[:] = [*_kept[-1:], self._made]
 
-    def ask(self) -> None:
-        """Have it called soon, in the midst of whatever runs there. Any thread may ask."""
-        ctypes.pythonapi.Py_AddPendingCall(self._made, None)
+    def ask(self) -> bool:
+        """Have it called soon, in the midst of whatever runs there. Any thread may ask. Return
+        whether it will be: few calls can wait at once."""
+        return bool(ctypes.pythonapi.Py_AddPendingCall(self._made, None) == 0)
 
     def _call(self, _: Any) -> int:
         self._function()

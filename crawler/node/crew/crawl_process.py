@@ -21,7 +21,7 @@ from gevent.event import AsyncResult
 
 from crawler import logs, redaction
 from crawler.clock import Clock, SystemClock
-from crawler.debugging.looks import Looks, Question
+from crawler.debugging.looks import BROKEN, Looks, Question
 from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.politeness.host_register import RegisterAway
@@ -264,8 +264,8 @@ class CrawlProcess:
         found, fault = None, ""
         try:
             found = self._looks.answer(replace(question, process=0))
-        except Overloaded as error:
-            fault = str(error)
+        except Exception as error:  # whoever asked must not wait for an answer that never comes
+            fault = str(error) if isinstance(error, Overloaded) else f"{BROKEN}: {error!r}"
         self._channel.send("look", [number, found, fault])
 
     # -- what it tells ---------------------------------------------------------------------------

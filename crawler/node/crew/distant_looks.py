@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 
-from crawler.debugging.looks import PROFILE, STACKS, Question, times_of
+from crawler.debugging.looks import BROKEN, PROFILE, STACKS, Question, times_of
 from crawler.errors import NotFound, Overloaded, Unavailable, shown
 from crawler.node.crew.hosts import numbers
 from crawler.node.crew.process import CrawlProcess
@@ -31,13 +31,15 @@ class DistantLooks:
         process = self._process(question.process)
         number, answered = self._next(), AsyncResult()
         self._asked[number] = answered
-        process.tell("look", number, question)
         try:
+            process.tell("look", number, question)
             found, fault = answered.get(timeout=question.seconds + ANSWER_S)
         except gevent.Timeout:
             return _of_silent(process, question)
         finally:
             del self._asked[number]
+        if fault.startswith(BROKEN):
+            raise Unavailable(f"crawl process {question.process}: {fault}")
         if fault:
             raise Overloaded(fault)
         return _checked(found, question)
