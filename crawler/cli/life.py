@@ -10,6 +10,7 @@ from crawler.cli.base import commands
 from crawler.cli.cluster import task_lines
 from crawler.cli.index import ONCE_MORE
 from crawler.cli.master import CALL, MASTER, connected
+from crawler.cli.task_names import TASK
 from crawler.model.records import Resource
 
 
@@ -22,7 +23,7 @@ def _show(found: Resource, as_json: bool, has_counts: bool = True) -> None:
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @JSON
 def pause(master: str, name: str, as_json: bool) -> None:
     """Let TASK rest: its crawl ends in order and keeps its state, and no worker has it until
@@ -33,7 +34,7 @@ def pause(master: str, name: str, as_json: bool) -> None:
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @JSON
 def resume(master: str, name: str, as_json: bool) -> None:
     """Let TASK go on, which was paused: it is placed again, and goes on where it was."""
@@ -43,7 +44,7 @@ def resume(master: str, name: str, as_json: bool) -> None:
 
 @commands.command()
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @JSON
 def stop(master: str, name: str, as_json: bool) -> None:
     """End TASK for good: its crawl ends in order, and TASK stays with what it has counted.
@@ -57,7 +58,7 @@ def stop(master: str, name: str, as_json: bool) -> None:
 
 @commands.command(ONCE_MORE)
 @MASTER
-@click.argument("name", metavar="TASK")
+@TASK
 @JSON
 def run(master: str, name: str, as_json: bool) -> None:
     """Run TASK of a cluster once more, from the beginning: it is done, failed or was stopped.
