@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from crawler.debugging.looks import MEMORY, PROFILE, STACKS, Question, times_of
-from crawler.errors import NotFound, Unavailable
+from crawler.errors import NotFound, Overloaded, Unavailable
 from crawler.node.crew import distant_looks
 from tests.crews import Place
 from tests.waiting import eventually
@@ -37,7 +37,9 @@ def test_a_crawl_process_shows_its_stacks_and_its_memory(place, process):
 def test_the_profile_of_a_crawl_process_shows_the_callback_that_computes(place, process):
     runs = place.runs()
     asked = gevent.spawn(ask, place, PROFILE, process, 0.3)
-    gevent.sleep(0.05)
+    gevent.sleep(0)  # the question is on its way
+    with pytest.raises(Overloaded, match="is under way"):  # so the profile has begun
+        ask(place, STACKS, process)
     runs.start(place.resource("slow", "odd", do="be_slow", settings={"max_pages": 1}))
     times = times_of(asked.get())
     runs.stop_all()

@@ -16,6 +16,7 @@ from crawler.debugging import sampler
 from crawler.debugging.looks import Looks, Question, times_of
 from crawler.debugging.profile_forms import folded, speedscope, svg
 from crawler.debugging.sampler import OTHERS, WAITS
+from crawler.errors import Overloaded
 from crawler.hub import run_beside
 from crawler.supervision import Supervisor
 from tests.unit.api.fakes import FakeBackend, Master, body_of
@@ -98,7 +99,7 @@ def test_native_threads_show_what_they_compute(web):
 def test_there_is_one_look_at_a_time_and_the_hub_goes_on_meanwhile():
     web = Master(FakeBackend()).web
     first = gevent.spawn(profile_of, web)
-    gevent.sleep(0.01)
+    gevent.sleep(0)  # it begins, and goes on until it waits for the end of its time
     answer = web.get("/debug/stacks")
     assert answer.status_code == 429
     assert "(profile) is under way; there is one at a time" in body_of(answer)["message"]
@@ -228,7 +229,9 @@ def test_different_stacks_are_bounded(monkeypatch, at_work):
 def test_a_look_that_is_cut_short_leaves_room_for_the_next():
     looks = Looks(SystemClock())
     first = gevent.spawn(looks.answer, Question("profile", 60.0))
-    gevent.sleep(0.02)
+    gevent.sleep(0)  # it begins, and goes on until it waits for the end of its time
+    with pytest.raises(Overloaded, match="is under way"):
+        looks.answer(Question("stacks", 0.0))
     first.kill()
     assert looks.answer(Question("profile", 0.1))
 
