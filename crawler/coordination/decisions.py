@@ -39,6 +39,11 @@ class Decided(NamedTuple):
     revision: int
     """The revision at which `current` was read."""
 
+    @property
+    def stored_at(self) -> int:
+        """The revision from which a mirror has `current`: that of the value, if there is one."""
+        return self.current.mod_revision if self.current else self.revision
+
 
 class Decisions:
     """The mirror of the decisions, and the way to change them."""
@@ -91,11 +96,32 @@ class Decisions:
         based_on = 0
         for _ in range(MOST_TRIES):
             decided = write_decision(self._store, leadership, key, value(), based_on)
-            based_on = decided.current.mod_revision if decided.current else 0
-            self.mirror.apply(key, decided.current, based_on or decided.revision)
+            self.mirror.apply(key, decided.current, decided.stored_at)
             if decided.done:
                 return
+            based_on = decided.stored_at if decided.current else 0
         raise Conflict(f"others keep writing {key}: try again")
+
+
+def write_mirrored(
+    store: Store,
+    mirror: Mirror[Any],
+    leadership: Leadership,
+    key: str,
+    value: bytes | None,
+    based_on: int,
+    what: str,
+) -> int:
+    """Write a decision, or remove it with None, and let a mirror know at once. Return the revision.
+
+    Raises Conflict, which names `what`, if another one was stored meanwhile; and as
+    `write_decision` does.
+    """
+    written = write_decision(store, leadership, key, value, based_on)
+    mirror.apply(key, written.current, written.stored_at)
+    if not written.done:
+        raise Conflict(f"{what} was changed at the same moment; try again")
+    return written.stored_at
 
 
 def write_decision(

@@ -13,12 +13,11 @@ from functools import partial
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.coordination.decisions import write_decision
+from crawler.coordination.decisions import write_mirrored
 from crawler.coordination.fields import bounded, dump, labels, load_object, number, typed, whole
 from crawler.coordination.keys import Keys
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.store import KeyValue, Store
-from crawler.errors import Conflict
 from crawler.model.records import Leadership, Spec
 from crawler.model.schedules import (
     MOST_CATCH_UP_S,
@@ -74,12 +73,8 @@ class Schedules:
 
     def _write(self, leadership: Leadership, name: str, value: bytes | None, based_on: int) -> int:
         key = self._keys.schedule(name)
-        written = write_decision(self._store, leadership, key, value, based_on)
-        revision = written.current.mod_revision if written.current else written.revision
-        self.mirror.apply(key, written.current, revision)
-        if not written.done:
-            raise Conflict(f"schedule {name!r} was changed at the same moment; try again")
-        return revision
+        what = f"schedule {name!r}"
+        return write_mirrored(self._store, self.mirror, leadership, key, value, based_on, what)
 
     def _changed(self, before: Schedule | None, after: Schedule | None) -> None:
         known = after or before

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from crawler.clock import Clock
-from crawler.coordination.decisions import write_decision
+from crawler.coordination.decisions import write_mirrored
 from crawler.coordination.fields import dump, labels, load_object, typed, whole
 from crawler.coordination.keys import Keys
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.store import Get, KeyValue, Store
-from crawler.errors import Conflict, NotFound
+from crawler.errors import NotFound
 from crawler.logs import get_logger
 from crawler.model.access import Role, Token
 from crawler.model.records import Leadership
@@ -81,11 +81,8 @@ class Tokens:
 
     def _write(self, leadership: Leadership, id: str, value: bytes | None, based_on: int) -> None:
         key = self._keys.token(id)
-        written = write_decision(self._store, leadership, key, value, based_on)
-        revision = written.current.mod_revision if written.current else written.revision
-        self.mirror.apply(key, written.current, revision)
-        if not written.done:
-            raise Conflict(f"token {id} was changed at the same moment; try again")
+        what = f"token {id}"
+        write_mirrored(self._store, self.mirror, leadership, key, value, based_on, what)
 
 
 def stand_in(id: str) -> Token:
