@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from crawler.errors import CrawlerError, Overloaded, Retryable, Unavailable
+from crawler.errors import CrawlerError, Overloaded, Unavailable
 from crawler.logs import get_logger
 
 log = get_logger(__name__)
@@ -87,7 +87,4 @@ def shorten(message: str) -> str:
 def _retry_after_s(error: CrawlerError) -> float | None:
     if isinstance(error, Unavailable | Overloaded):
         return error.retry_after_s
-    waits = error.code == "UNAVAILABLE" or (
-        isinstance(error, Retryable) and error.code == "RESOURCE_EXHAUSTED"
-    )
-    return 1.0 if waits else None
+    return 1.0 if error.code == "UNAVAILABLE" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,13 @@ def _labels(
             raise click.BadParameter(f"{text!r} is not allowed; allowed is KEY=VALUE")
         found[key] = label
     return found
+
+
+def shown_time(time_ns: int) -> str:
+    """Return a wall time for people; an empty text for 0."""
+    if not time_ns:
+        return ""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 SCRAPYS = {

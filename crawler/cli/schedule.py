@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from crawler.api import fields
-from crawler.cli.base import commands, labels_option, show_table
+from crawler.cli.base import commands, labels_option, show_table, shown_time
 from crawler.cli.given import warn_of_texts_with_secrets
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.schedules import Overlap, ScheduleView
@@ -157,7 +156,7 @@ def _show(view: ScheduleView) -> None:
         "jitter": f"{wish.jitter_s:g} s",
         "catches up": f"within {wish.catch_up_s:g} s",
         "last": _last(view),
-        "waits": _shown(schedule.queued_ns),
+        "waits": shown_time(schedule.queued_ns),
         "next": "paused" if wish.paused else view.next[0] if view.next else "never again",
     }
     for key, value in lines.items():
@@ -175,7 +174,7 @@ def _row(view: ScheduleView) -> tuple[str, ...]:
 
 def _last(view: ScheduleView) -> str:
     schedule = view.schedule
-    return " ".join(filter(None, (_shown(schedule.fired_ns), schedule.outcome)))
+    return " ".join(filter(None, (shown_time(schedule.fired_ns), schedule.outcome)))
 
 
 def _told(view: ScheduleView) -> Mapping[str, Any]:
@@ -183,7 +182,3 @@ def _told(view: ScheduleView) -> Mapping[str, Any]:
     task = view.schedule.wish.task
     asked = constraint_json.write(task.constraints)
     return {**found, "task": {**fields.of_spec(task), "constraints": asked}}
-
-
-def _shown(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M") if time_ns else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import IO
 
 import click
 
 from crawler.api.http import bodies
 from crawler.cli.as_json import JSON_LINES, show_json_lines
-from crawler.cli.base import commands, show_table
+from crawler.cli.base import commands, show_table, shown_time
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.coordination.sealing import new_key
 from crawler.model.secrets import PREFIX, SecretWish
@@ -55,7 +54,7 @@ def list_(master: str, as_json: bool) -> None:
     if not found:
         click.echo("no secrets; crawler secret set NAME sets one")
         return
-    rows = ((each.name, _shown(each.set_ns), each.set_by, each.key_id) for each in found)
+    rows = ((each.name, shown_time(each.set_ns), each.set_by, each.key_id) for each in found)
     show_table(["NAME", "SET", "BY", "KEY"], rows)
 
 
@@ -90,7 +89,3 @@ def _value(name: str, file: IO[str] | None) -> str:
     except UnicodeDecodeError:
         raise click.UsageError("the value is no text in UTF-8; encode it, as base64") from None
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _shown(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M")

@@ -6,7 +6,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import click
 
@@ -14,7 +13,7 @@ from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
 from crawler.cli import token_file
 from crawler.cli.as_json import JSON_LINES, show_json_lines
-from crawler.cli.base import commands, labels_option, show_table
+from crawler.cli.base import commands, labels_option, show_table, shown_time
 from crawler.cli.master import ADDRESS, CALL, MASTER, addresses_of, connected, own_token
 from crawler.cli.token_file import Kept, Login
 from crawler.coordination.token_secret import parts_of
@@ -187,7 +186,7 @@ def forget(master: str) -> None:
 
 
 def _row(found: Token) -> tuple[str, ...]:
-    times = (_shown(found.created_ns), _end(found))
+    times = (shown_time(found.created_ns), _end(found))
     return (found.id, found.name, found.role.value, tables.pairs(found.labels), *times)
 
 
@@ -196,11 +195,7 @@ def _end(found: Token) -> str:
     if not found.expires_ns:
         return "never"
     begin = "expired " if found.has_expired(time.time_ns()) else ""
-    return f"{begin}{_shown(found.expires_ns)}"
-
-
-def _shown(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{begin}{shown_time(found.expires_ns)}"
 
 
 def _seconds(text: str) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from crawler.model.access import has_labels
 from crawler.model.constraints import NONE, Constraints, Taint
 
 NO_LABELS: Mapping[str, str] = {}
@@ -459,4 +460,4 @@ class Query:
 
     def admits(self, labels: Mapping[str, str]) -> bool:
         """Return whether a resource with these labels is among them."""
-        return all(labels.get(key) == value for key, value in self.labels.items())
+        return has_labels(labels, self.labels)
