@@ -254,7 +254,7 @@ def test_nobody_hears_the_canary_though_the_spider_tells_it_everywhere(cluster, 
     for what, answer in all_answers(cluster, names):
         assert not has_canary(answer), (what, answer)
     status, told = command(cluster, "secret", "list")
-    assert re.search(r"shop-login +2\d{3}-\d\d-\d\d \d\d:\d\d +loopback +[0-9a-f]{8}", told)
+    assert re.search(r"shop-login +2\d{3}-\d\d-\d\d \d\d:\d\d UTC +loopback +[0-9a-f]{8}", told)
     assert not has_canary(told)
     for said in ("printed", "quoted", "raw", "logged", "no page for", "closed with", "start of"):
         told = f"{said} secret:shop-login"
