@@ -18,14 +18,14 @@ import re
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-from tests.tally import COUNTED
+from tests.tally import COUNTED, under_way
 
 HERE = Path(__file__).parent
 PROCESSES = (
@@ -56,6 +56,8 @@ FACES = (
 )
 JOINED = ("integration/test_*.py",)
 SLOWEST = 10
+LAST = 40
+"""Lines of a session that broke down which are shown once more at the end."""
 PROGRESS = re.compile(r"[.sxXFE]+ *\[ *\d+%\]$")
 
 
@@ -64,6 +66,7 @@ class Command:
 
     def __init__(self, name: str, arguments: list[str], **environment: str) -> None:
         self.name = name
+        self.last = deque[str](maxlen=LAST)
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdout=subprocess.PIPE,
@@ -92,6 +95,7 @@ class Command:
                 print(f"{self.name:10} {line}", flush=True)
             else:
                 report.append(line)
+                self.last.append(line)
         print("\n".join(report), flush=True)
 
 
@@ -104,9 +108,14 @@ class Session(Command):
         super().__init__(name, ["pytest", "-p", "tests.tally", *arguments], TESTS_TALLY=told)
 
     def tally(self) -> dict[str, Any]:
-        """What it came to; an error when it broke down."""
-        tally: dict[str, Any] = {"counts": {"error": 1}, "took_s": {}}
-        return json.loads(self._tally.read_text()) if self._tally.exists() else tally
+        """What it came to; an error when it broke down, with the way it did."""
+        status = self.wait()
+        if self._tally.exists():
+            return json.loads(self._tally.read_text())
+        test = under_way(self._tally)
+        where = f"in {test.read_text()}" if test.exists() else "before its first test"
+        broken = f"{self.name} broke down with status {status}, {where}; its last lines:"
+        return {"counts": {"error": 1}, "took_s": {}, "broken": [broken, *self.last]}
 
 
 def main(options: list[str]) -> int:
@@ -136,7 +145,9 @@ def main(options: list[str]) -> int:
         ]
         failed = [each.wait() for each in beside]
         tallies = [each.tally() for each in beside]
-    print(*_slowest(tallies), _sum(tallies, time.monotonic() - began_s), sep="\n", flush=True)
+    broken = [line for tally in tallies for line in tally.get("broken", ())]
+    took_s = time.monotonic() - began_s
+    print(*broken, *_slowest(tallies), _sum(tallies, took_s), sep="\n", flush=True)
     return int(any(failed))
 
 

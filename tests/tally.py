@@ -1,4 +1,8 @@
-"""A pytest plugin that writes down what a session came to, for whoever runs several (__main__)."""
+"""A pytest plugin that writes down what a session came to, for whoever runs several (__main__).
+
+While the session runs, a file beside it names the test that is under way: a session that breaks
+down, by a signal for example, can no longer tell which test did it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,17 @@ import pytest
 
 COUNTED = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warnings", "error")
 """In the order in which pytest tells them; "" of its statistics is what passed besides tests."""
+
+
+def under_way(tally: Path) -> Path:
+    """The file that names the test under way in the session that writes this tally."""
+    return tally.with_name(f"{tally.name}.test")
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Name the test that begins."""
+    if "TESTS_TALLY" in os.environ:
+        under_way(Path(os.environ["TESTS_TALLY"])).write_text(nodeid)
 
 
 @pytest.hookimpl(trylast=True)

@@ -41,3 +41,13 @@ def test_it_fails_when_a_part_failed_or_was_killed(monkeypatch, capsys, statuses
 def test_a_command_that_fails_is_an_error_of_the_sum(capsys, module, errors):
     assert command.Command("types", [module]).tally()["counts"] == {"error": errors}
     assert "types" in capsys.readouterr().out
+
+
+def test_a_session_that_is_killed_tells_in_which_test(tmp_path):
+    file = tmp_path / "test_dies.py"
+    file.write_text("import os\n\ndef test_dies():\n    os.kill(os.getpid(), 9)\n")
+    options = ["-p", "no:cacheprovider", "-p", "no:randomly", "--rootdir", str(tmp_path)]
+    tally = command.Session("dying", [*options, str(file)], str(tmp_path)).tally()
+    assert tally["counts"] == {"error": 1}
+    assert tally["broken"][0].startswith("dying broke down with status -9, in ")
+    assert "test_dies" in tally["broken"][0]
