@@ -18,7 +18,7 @@ from crawler.api.trail import Trail
 from crawler.errors import Unavailable
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader
-from crawler.model.statistics import Statistics
+from crawler.model.statistics import Owns, Statistics
 
 NO_LEADER = "nobody leads: no master has won the election yet; try again in 1 s"
 """What a master says while it sees no leader, to clients and to who asks whether it is ready."""
@@ -79,17 +79,18 @@ class Service:
 class Crawls(Protocol):
     """The statistics of the crawls of a worker."""
 
-    def all(self) -> Sequence[Statistics]:
-        """Return the statistics of every known crawl."""
+    def all(self, owns: Owns) -> Sequence[Statistics]:
+        """Return the statistics of every known crawl that the caller may see."""
         ...
 
-    def of(self, task: str) -> Statistics:
-        """Return the statistics of the crawl of a task, or of one shard of it. Raises NotFound."""
+    def of(self, task: str, owns: Owns) -> Statistics:
+        """Return the statistics of the crawl of a task, or of one shard of it. Raises NotFound, and
+        Unavailable if the process of its crawl does not answer."""
         ...
 
-    def of_task(self, task: str) -> Statistics:
+    def of_task(self, task: str, owns: Owns) -> Statistics:
         """Return the statistics of all crawls of a task here, those of its shards too, as those of
-        one crawl. Raises NotFound."""
+        one crawl. Raises as `of` does."""
         ...
 
     def processes(self) -> Sequence[ProcessLoad]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -116,6 +116,15 @@ class Statistics:
     def from_json(cls, data: Mapping[str, Any]) -> Statistics:
         """Read the result of `to_json`, of this version of the program or another."""
         return _read_fields(cls, data)
+
+
+Owns = Callable[[Statistics], bool]
+"""Tells the crawls that a caller may see. Others do not exist for it."""
+
+
+def anybodys(found: Statistics) -> bool:
+    """Say of every crawl that the caller may see it."""
+    return True
 
 
 MOST_HOSTS = 10

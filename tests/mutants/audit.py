@@ -204,9 +204,9 @@ MUTANTS = [
     ),
     Mutant(
         "a bounded caller gets the crawls of a name unjudged",
-        "crawler/api/bounded_crawls.py",
-        "for each in self.all() if each.task in names",
-        "for each in self._crawls.all() if each.task in names",
+        "crawler/engine/stats/ended.py",
+        "if found.task in names and owns(found)]",
+        "if found.task in names]",
         f"{_BOUNDED} -k earlier_task",
     ),
     Mutant(

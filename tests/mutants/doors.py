@@ -130,8 +130,8 @@ MUTANTS = [
     Mutant(
         "a worker tells a bounded caller of all crawls",
         "crawler/api/bounded_crawls.py",
-        "return [found for found in self._crawls.all() if self._owns(found)]",
-        "return list(self._crawls.all())",
+        "return labels is not None and caller.owns(labels)",
+        "return labels is not None",
         f"{_BOUNDED} -k of_a_workers_crawls",
     ),
     Mutant(

@@ -11,9 +11,10 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
-from crawler.api.bounded_crawls import LabelsOf, crawls_for, no_labels
+from crawler.api.bounded_crawls import LabelsOf, no_labels, owned_by
 from crawler.api.rpc.access import present_caller
 from crawler.api.service import Crawls
+from crawler.model.statistics import Owns
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import task_schemas
@@ -26,19 +27,20 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
 
     def __init__(self, crawls: Crawls, labels_of: LabelsOf = no_labels) -> None:
         """`labels_of` says whose tasks are whose, for callers that are bounded by labels."""
-        self._all = crawls
+        self._crawls = crawls
         self._labels_of = labels_of
 
     @property
-    def _crawls(self) -> Crawls:
-        """The crawls that the present caller may see."""
-        return crawls_for(present_caller(), self._all, self._labels_of)
+    def _owns(self) -> Owns:
+        """Tells the crawls that the present caller may see."""
+        return owned_by(present_caller(), self._labels_of)
 
     def GetStatistics(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> struct_pb2.Struct:
         """Return the statistics of the crawl of one task."""
-        found = self._crawls.of(task_schemas.load_name({"name": request.name}))
+        name = task_schemas.load_name({"name": request.name})
+        found = self._crawls.of(name, self._owns)
         message = struct_pb2.Struct()
         message.update(found.to_json())
         return message
@@ -47,7 +49,7 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> struct_pb2.ListValue:
         """Return the statistics of all crawls."""
-        told: list[Any] = [found.to_json() for found in self._crawls.all()]
+        told: list[Any] = [found.to_json() for found in self._crawls.all(self._owns)]
         message = struct_pb2.ListValue()
         message.extend(told)
         return message

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -12,12 +10,11 @@ from gevent.event import Event
 
 from crawler.clock import Clock, give_turn
 from crawler.engine.stats.counters import Counters
-from crawler.engine.stats.totals import ENDED, Totals
-from crawler.errors import NotFound
+from crawler.engine.stats.ended import EndedCrawls, as_one, crawl_names
+from crawler.engine.stats.totals import Totals
 from crawler.logs import get_logger
 from crawler.model.processes import ProcessLoad
-from crawler.model.shards import shard_names
-from crawler.model.statistics import Statistics, together
+from crawler.model.statistics import Owns, Statistics, anybodys
 
 log = get_logger(__name__)
 
@@ -53,7 +50,7 @@ class StatisticsRegistry:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._crawls: WeakKeyDictionary[Watched, float] = WeakKeyDictionary()
-        self._ended: deque[Statistics] = deque(maxlen=ENDED)
+        self._ended = EndedCrawls()
         self._done = Totals()
 
     def watch(self, crawl: Watched) -> None:
@@ -61,44 +58,28 @@ class StatisticsRegistry:
         self._crawls[crawl] = self._clock.monotonic()
         crawl.ended.rawlink(lambda _: self._archive(crawl))
 
-    def all(self) -> Sequence[Statistics]:
+    def all(self, owns: Owns = anybodys) -> Sequence[Statistics]:
         """The statistics of the running crawls, then those of the ended ones, the last first."""
-        return [*self.running(), *reversed(self._ended)]
+        return [*filter(owns, self.running()), *self._ended.all(owns)]
 
     def running(self) -> Sequence[Statistics]:
         """The statistics of the running crawls."""
         return [crawl.statistics for crawl in self._begun()]
 
-    def of(self, task: str) -> Statistics:
+    def of(self, task: str, owns: Owns = anybodys) -> Statistics:
         """The statistics of a task: of its running crawl, or its last one. Raises NotFound."""
-        for crawl in self._begun():
-            if crawl.name == task:
-                return crawl.statistics
-        for found in reversed(self._ended):
-            if found.task == task:
-                return found
-        raise NotFound(f"no statistics of task {task!r} here; it did not run here lately")
+        return self._running([task], owns).get(task) or self._ended.of(task, owns)
 
-    def of_task(self, task: str) -> Statistics:
+    def of_task(self, task: str, owns: Owns = anybodys) -> Statistics:
         """The statistics of the crawls of a task here, its head and its shards, together: of those
         that run, or of the last ones, which ran at the same time. Raises NotFound."""
-        names = [task, *shard_names(task)]
-        running = {each.name: each.statistics for each in self._begun() if each.name in names}
-        parts = running or self._ended_together(names)
-        if not parts:
-            return self.of(task)
-        found = together([parts[name] for name in names if name in parts])
-        return replace(found, task=task)
+        names = crawl_names(task)
+        parts = self._running(names, owns) or self._ended.together(names, owns)
+        return as_one(task, parts) if parts else self._ended.of(task, owns)
 
     def processes(self) -> Sequence[ProcessLoad]:
         """None: these crawls are in the process that asks."""
         return ()
-
-    def _ended_together(self, names: Sequence[str]) -> dict[str, Statistics]:
-        """The last crawl of each name that was not over when the very last of them began."""
-        ended = [found for found in self._ended if found.task in names]
-        since_ns = ended[-1].began_ns if ended else 0
-        return {found.task: found for found in ended if found.ended_ns >= since_ns}
 
     def totals(self) -> Totals:
         """The sums over all crawls since the start. Each crawl counts once.
@@ -140,9 +121,14 @@ class StatisticsRegistry:
     def _begun(self) -> list[Watched]:
         return [crawl for crawl in self._crawls if crawl.counters.timing.begun]
 
+    def _running(self, names: Sequence[str], owns: Owns) -> Mapping[str, Statistics]:
+        """The statistics of the running crawls with these names. No others are made."""
+        found = [crawl.statistics for crawl in self._begun() if crawl.name in names]
+        return {each.task: each for each in found if owns(each)}
+
     def _archive(self, crawl: Watched) -> None:
         self._crawls.pop(crawl, None)
-        self._ended.append(crawl.statistics)
+        self._ended.add(crawl.statistics)
         self._done.add(crawl.counters)
 
 

@@ -4,25 +4,22 @@ import json
 from dataclasses import replace
 
 import pytest
+from gevent.event import Event
 
 from crawler.api.backend import Call
-from crawler.api.bounded_crawls import BoundedCrawls, crawls_for
-from crawler.errors import NotFound, Rejected
+from crawler.api.bounded_crawls import owned_by
+from crawler.clock import ManualClock, settle
+from crawler.engine.stats.counters import Counters
+from crawler.engine.stats.registry import StatisticsRegistry
+from crawler.errors import NotFound, Rejected, Unavailable
 from crawler.model.access import Caller, Role
 from crawler.model.records import Query, Spec
 from crawler.model.schedules import ScheduleWish
+from crawler.node.crew import distant_crawls
 from crawler.settings.sections import ApiSettings
 from tests.unit.api.fakes import CALL, FakeBackend, Known, Master, client_of, running
-from tests.unit.api.test_worker_statistics import FOUND, FakeCrawls
-
-
-class SeveralCrawls(FakeCrawls):
-    """A worker with the crawls of several tasks."""
-
-    def all(self):
-        [found] = super().all()
-        return [found, replace(found, task="theirs"), replace(found, task="nobodys")]
-
+from tests.unit.api.test_worker_statistics import FOUND
+from tests.unit.node.test_crew_crawls import Process, Run, crawls_of
 
 A, B = {"team": "a"}, {"team": "b"}
 SETTINGS = ApiSettings(rate=0)
@@ -166,55 +163,110 @@ def test_the_bounds_hold_when_a_follower_passes_a_call_on(backend, tokens):
     assert names == {f"token {text.split('_')[1]} (t)"}, "the leader knows who asks"
 
 
-def test_of_a_workers_crawls_it_sees_its_own_alone():
-    crawls = SeveralCrawls()
-    names = [found.task for found in crawls.all()]
-    labels = {names[0]: A, **dict.fromkeys(names[1:], B)}
-    caller = Caller("token", Role.VIEWER, A)
+VIEWER = Caller("token", Role.VIEWER, A)
 
-    def labels_of(name, id):
-        return labels.get(name)
 
-    seen = crawls_for(caller, crawls, labels_of)
-    assert isinstance(seen, BoundedCrawls)
-    assert [found.task for found in seen.all()] == names[:1]
-    assert seen.of_task(names[0]).task == names[0]
-    for other in (*names[1:], "absent"):
-        for ask in (seen.of, seen.of_task):
-            with pytest.raises(NotFound, match="no such crawl"):
-                ask(other)
+class Crawl:
+    """A crawl that has ended, once its end is set."""
+
+    def __init__(self, statistics, clock):
+        self.statistics, self.counters, self.ended = statistics, Counters(clock), Event()
+
+
+def in_this_process(*ended):
+    """The crawls of a worker that crawls by itself."""
+    clock = ManualClock()
+    registry = StatisticsRegistry(clock)
+    for found in ended:
+        crawl = Crawl(found, clock)
+        registry.watch(crawl)
+        crawl.ended.set()
+        settle()
+    return registry
+
+
+def in_a_crew(*ended):
+    """The crawls of a worker that has crawl processes."""
+    crawls = crawls_of(Process())
+    for found in ended:
+        crawls.ended(found.to_json())
+    return crawls
+
+
+@pytest.fixture(params=[in_this_process, in_a_crew])
+def crawls_after(request):
+    """Makes the crawls of a worker of which these have ended, in that order."""
+    return request.param
+
+
+def test_of_a_workers_crawls_it_sees_its_own_alone(crawls_after):
+    names = ["mine", "theirs", "nobodys"]
+    crawls = crawls_after(*(replace(FOUND, task=name) for name in names))
+    labels = {"mine": A, "theirs": B, "nobodys": {}}
+    owns = owned_by(VIEWER, lambda name, id: labels.get(name))
+    assert [found.task for found in crawls.all(owns)] == ["mine"]
+    assert crawls.of("mine", owns).task == crawls.of_task("mine", owns).task == "mine"
+    for other in ("theirs", "nobodys", "absent"):
+        for ask in (crawls.of, crawls.of_task):
+            with pytest.raises(NotFound, match=f"no statistics of task '{other}' here; it did not"):
+                ask(other, owns)
     for everybody in (None, Caller("token", Role.VIEWER)):
-        assert crawls_for(everybody, crawls, labels_of) is crawls
+        owns = owned_by(everybody, lambda name, id: None)
+        assert sorted(found.task for found in crawls.all(owns)) == sorted(names)
 
 
-def test_a_crawl_of_an_earlier_task_of_the_same_name_stays_hidden():
+def test_a_crawl_of_an_earlier_task_of_the_same_name_stays_hidden(crawls_after):
     """Another tenant had the name, deleted the task, and its crawl has ended."""
-    crawls = SeveralCrawls()
     theirs = replace(FOUND, task="x", task_id="1", pages=4711, began_ns=1, ended_ns=5)
     part = replace(theirs, task="x~1", ended_ns=8)
     own = replace(theirs, task_id="2", pages=3, began_ns=6, ended_ns=9)
-    crawls.all = lambda: [own, part, theirs]
-    caller = Caller("token", Role.VIEWER, A)
-    seen = crawls_for(caller, crawls, lambda name, id: A if (name, id) == ("x", "2") else None)
-    assert seen.all() == [own]
-    assert seen.of("x") == seen.of_task("x") == own
-    crawls.all = lambda: [part, theirs]  # its own crawl has not begun
-    assert seen.all() == []
-    for ask in (seen.of, seen.of_task):
-        with pytest.raises(NotFound, match="no such crawl"):
-            ask("x")
+    owns = owned_by(VIEWER, lambda name, id: A if (name, id) == ("x", "2") else None)
+    crawls = crawls_after(theirs, part, own)
+    assert crawls.all(owns) == [own]
+    assert crawls.of("x", owns) == crawls.of_task("x", owns) == own
+    crawls = crawls_after(theirs, part)  # its own crawl has not begun
+    assert crawls.all(owns) == []
+    for ask in (crawls.of, crawls.of_task):
+        with pytest.raises(NotFound, match="it did not run here lately"):
+            ask("x", owns)
 
 
-def test_of_the_crawls_of_its_task_the_latest_are_told_together():
-    crawls = SeveralCrawls()
+def test_of_the_crawls_of_its_task_the_latest_are_told_together(crawls_after):
     old = replace(FOUND, task="x", pages=1, began_ns=1, ended_ns=2)
     head, part = replace(old, pages=10, began_ns=3, ended_ns=6), replace(old, task="x~1", pages=5)
     part = replace(part, began_ns=4, ended_ns=5)
-    crawls.all = lambda: [head, part, old]
-    seen = crawls_for(Caller("token", Role.VIEWER, A), crawls, lambda name, id: A)
-    assert (seen.of_task("x").task, seen.of_task("x").pages) == ("x", 15)
-    crawls.all = lambda: [replace(old, pages=7, ended_ns=0), head, part, old]
-    assert seen.of_task("x").pages == 7
+    owns = owned_by(VIEWER, lambda name, id: A)
+    told = crawls_after(old, part, head).of_task("x", owns)
+    assert (told.task, told.pages) == ("x", 15)
+    crawls = crawls_of(Process(replace(old, pages=7, ended_ns=0)))
+    for found in (old, part, head):
+        crawls.ended(found.to_json())
+    assert crawls.of_task("x", owns).pages == 7, "it runs"
+
+
+def test_it_is_told_when_a_process_of_its_own_task_does_not_answer(monkeypatch):
+    monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
+    mute = Process(is_mute=True)
+    mute.runs, mute.computes = {1: Run("theirs"), 2: Run("mine")}, 1
+    crawls = crawls_of(mute)
+    owns = owned_by(VIEWER, lambda name, id: {"mine": A, "theirs": B}[name])
+    for ask in (crawls.of, crawls.of_task):
+        with pytest.raises(Unavailable, match=r"'mine' .*a callback of another task computes"):
+            ask("mine", owns)
+        with pytest.raises(NotFound, match="'theirs' here; it did not run here lately"):
+            ask("theirs", owns)
+
+
+def test_it_is_told_of_its_own_task_alone_that_a_crawl_is_about_to_begin():
+    process = Process()
+    process.runs = {1: Run("theirs"), 2: Run("mine")}
+    crawls = crawls_of(process)
+    owns = owned_by(VIEWER, lambda name, id: {"mine": A, "theirs": B}[name])
+    for ask in (crawls.of, crawls.of_task):
+        with pytest.raises(NotFound, match="'mine' yet; its crawl is about to begin"):
+            ask("mine", owns)
+        with pytest.raises(NotFound, match="'theirs' here; it did not run here lately"):
+            ask("theirs", owns)
 
 
 def test_a_call_of_this_process_itself_has_no_bounds(backend):

@@ -56,19 +56,19 @@ PROCESSES = [ProcessLoad(3, 4711, True, 12, 61_000_000, 0.25), ProcessLoad(5, 47
 
 
 class FakeCrawls:
-    def all(self):
-        return [FOUND]
+    def all(self, owns):
+        return [found for found in [FOUND] if owns(found)]
 
-    def of(self, task):
-        if task != FOUND.task:
+    def of(self, task, owns):
+        if task != FOUND.task or not owns(FOUND):
             raise NotFound(f"no statistics of task {task!r} here")
         return FOUND
 
     def processes(self):
         return PROCESSES
 
-    def of_task(self, task):
-        return self.of(task.replace("novels", "fiction"))
+    def of_task(self, task, owns):
+        return self.of(task.replace("novels", "fiction"), owns)
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def test_a_worker_that_is_gone_is_told(monkeypatch, capsys):
 
 
 class ComputingCrawls(FakeCrawls):
-    def of(self, task):
+    def of(self, task, owns):
         raise Unavailable(f"the crawl of task {task!r} has begun, and nothing was counted yet")
 
 
@@ -206,7 +206,7 @@ class SharedCrawls(FakeCrawls):
     def __init__(self, found):
         self._found = found
 
-    def of(self, task):
+    def of(self, task, owns):
         if task == self._found.task:
             return self._found
         raise Unavailable(f"the crawl of task {task!r} has begun; its process does not answer")
