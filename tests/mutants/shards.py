@@ -125,9 +125,9 @@ MUTANTS = [
     ),
     Mutant(
         "a listing has a task for each shard",
-        "crawler/node/master/backend.py",
-        "            if resource is None or (resource.spec.shard and not query.shards):\n",
-        "            if resource is None:\n",
+        "crawler/node/master/listing.py",
+        "        if resource is None or (resource.spec.shard and not query.shards):\n",
+        "        if resource is None:\n",
         f"{_API} -k several_resources",
     ),
     Mutant(

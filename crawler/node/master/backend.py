@@ -6,9 +6,8 @@ after the commit. The counts of running tasks exist only in memory (docs/decisio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
@@ -17,7 +16,6 @@ from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import (
-    MAX_PAGE,
     Node,
     Query,
     Report,
@@ -42,6 +40,7 @@ from crawler.node.master.commands import (
 from crawler.node.master.explain import explained
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.life_requests import LifeRequests
+from crawler.node.master.listing import page_of
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.node.master.schedule_requests import ScheduleRequests
@@ -134,12 +133,9 @@ class LeaderBackend:
 
     def list(self, query: Query, call: Call) -> Page:
         """Return a page of the resources, sorted by name."""
-        size = max(1, min(query.page_size, MAX_PAGE))
-        found = list(islice(self._matching(query), size + 1))
+        page = page_of(self._mirrors, query)
         counted = self.live.of_run if query.shards else self.live.of_task
-        page = [counted(each) for each in found[:size]]
-        total = self._count(query)
-        return Page(page, page[-1].name if len(found) > size else "", total)
+        return replace(page, resources=[counted(each) for each in page.resources])
 
     def nodes(self, call: Call) -> Sequence[NodeLoad]:
         """Return the live nodes, masters first."""
@@ -298,21 +294,6 @@ class LeaderBackend:
             f"{', '.join(offered[:MOST_NAMED]) or 'none'}; to store the task until a worker with "
             'it joins, add "wait_for_spider": true'
         )
-
-    def _matching(self, query: Query) -> Iterator[Resource]:
-        """Yield the matching resources after the previous page, sorted by name."""
-        for name in self._mirrors.names.after(query.page_token):
-            resource = self._mirrors.resource(name)
-            if resource is None or (resource.spec.shard and not query.shards):
-                continue
-            if query.state in (None, resource.state) and query.admits(resource.spec.labels):
-                yield resource
-
-    def _count(self, query: Query) -> int:
-        """Return how many resources match in all."""
-        if not query.labels:
-            return self._mirrors.count(query.state, query.shards)
-        return sum(1 for _ in self._matching(replace(query, page_token="")))
 
     def _load_at(self, node_id: str, cordoned: bool) -> NodeLoad:
         """Return a worker with the new cordon; a worker that is not registered has no load."""
