@@ -15,7 +15,7 @@ from crawler.coordination.decisions import write_decision
 from crawler.coordination.fields import dump, load_object, typed, whole
 from crawler.coordination.keys import Keys
 from crawler.coordination.sealing import Seals
-from crawler.coordination.store import Get, KeyValue, Store
+from crawler.coordination.store import MAX_OPERATIONS, Get, KeyValue, Store
 from crawler.errors import Conflict, CrawlerError, NotFound, Rejected
 from crawler.logs import get_logger
 from crawler.model.records import Leadership
@@ -69,7 +69,8 @@ class Secrets:
     def opened(self, names: Iterable[str]) -> Mapping[str, Opened]:
         """Return the values of these secrets. Raises NotFound, NoKey and CannotUnseal, which name
         the secret, and Retryable."""
-        return {name: self._opened(name, self._get(name)) for name in sorted(names)}
+        found = self._get_all(sorted(names))
+        return {name: self._opened(name, kv) for name, kv in found.items()}
 
     def _opened(self, name: str, kv: KeyValue | None) -> Opened:
         if kv is None:
@@ -89,7 +90,17 @@ class Secrets:
             raise type(error)(told if name in told else f"secret {name!r}: {told}") from None
 
     def _get(self, name: str) -> KeyValue | None:
-        return self._store.txn([], [Get(self._keys.secret(name))]).gets[0]
+        return self._get_all([name])[name]
+
+    def _get_all(self, names: Sequence[str]) -> Mapping[str, KeyValue | None]:
+        """Return these secrets by name; None for those that are not there. One transaction reads
+        as many as it may."""
+        found: dict[str, KeyValue | None] = {}
+        for at in range(0, len(names), MAX_OPERATIONS):
+            part = names[at : at + MAX_OPERATIONS]
+            gets = self._store.txn([], [Get(self._keys.secret(name)) for name in part]).gets
+            found |= zip(part, gets, strict=True)
+        return found
 
     def _write(
         self, leadership: Leadership, name: str, value: bytes | None, before: KeyValue | None

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.coordination.keys import Keys
+from crawler.coordination.memory import MemoryStore
 from crawler.coordination.sealing import CannotUnseal, NoKey, Seals, key_id, new_key
 from crawler.coordination.secrets import Secrets
-from crawler.coordination.store import Put
+from crawler.coordination.store import MAX_OPERATIONS, Get, Put
 from crawler.errors import LeadershipLost, NotFound, Rejected
 from crawler.model.records import Leadership
 from crawler.model.secrets import Opened, Secret, SecretWish, filled, names_in
@@ -83,6 +84,35 @@ def test_a_secret_is_read_by_who_has_the_key_and_listed_without_its_value(store,
     assert [each.name for each in secrets_of(store).all()] == ["bank", "shop"]
     assert CANARY not in repr(SecretWish("shop", CANARY))
     assert CANARY not in json.dumps([str(kv) for kv in store.range("/").items])
+
+
+class Asked(MemoryStore):
+    """A store that notes how much each transaction reads."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.asked = []
+
+    def txn(self, compares, success, failure=()):
+        self.asked.append(sum(isinstance(each, Get) for each in success))
+        return super().txn(compares, success, failure)
+
+
+def test_all_secrets_of_a_run_are_read_at_once(clock):
+    store = Asked(clock)
+    key = KEYS.candidate(1)
+    leadership = Leadership(key, store.txn([], [Put(key, b"m")]).revision)
+    names = [f"s{number:03}" for number in range(MAX_OPERATIONS + 1)]
+    for name in names:
+        set_canary(store, leadership, name=name)
+    for wanted, asked in ((names[:7], [7]), (names, [MAX_OPERATIONS, 1]), ([], [])):
+        store.asked.clear()
+        found = secrets_of(store, OLD).opened(set(wanted))
+        assert found == dict.fromkeys(wanted, Opened(CANARY))
+        assert store.asked == asked
+    with pytest.raises(NotFound, match="no secret 'another'"):
+        secrets_of(store, OLD).opened({"s000", "another", "s001"})
+    store.close()
 
 
 def test_a_later_value_counts_and_a_deleted_secret_is_named(store, leadership):
