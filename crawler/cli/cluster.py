@@ -24,9 +24,10 @@ from crawler.cli.task_names import TASK
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import MAX_PAGE, Query, Resource, State
+from crawler.model.records import MAX_PAGE, Query, Resource, State, ToldState
 from crawler.plural import counted
 from crawler.schemas import constraint_json
+from crawler.schemas.states import LISTED
 from crawler.terminal import report, tables
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
@@ -80,7 +81,7 @@ def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
 @MASTER
 @click.option(
     "--state",
-    type=click.Choice([state.value for state in State]),
+    type=click.Choice(list(LISTED)),
     help="Show only tasks in this state.",
 )
 @click.option(
@@ -103,7 +104,7 @@ def tasks(
     as_json: bool,
 ) -> None:
     """List the tasks."""
-    wanted = State(state) if state else None
+    wanted = LISTED[state] if state else None
     row = partial(_task_row, shards=shards)
     with connected(master) as client:
         if watches:
@@ -152,7 +153,7 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
 
 def all_tasks(
     client: Client,
-    state: State | None,
+    state: State | ToldState | None,
     shards: bool = False,
     labels: Mapping[str, str] = MappingProxyType({}),
     call: Call = CALL,

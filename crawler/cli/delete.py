@@ -13,8 +13,8 @@ from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import complete_tasks
 from crawler.errors import NotFound, shown
-from crawler.model.records import State
 from crawler.plural import counted
+from crawler.schemas.states import LISTED
 
 MOST_NAMED = 5
 """How many of the tasks a question names; the rest are counted."""
@@ -26,7 +26,7 @@ MOST_NAMED = 5
 @labels_option("Delete all tasks with this label.")
 @click.option(
     "--state",
-    type=click.Choice([state.value for state in State]),
+    type=click.Choice(list(LISTED)),
     help="Delete all tasks in this state.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -43,7 +43,7 @@ def delete(
     with connected(master) as client:
         found = list(dict.fromkeys(names))
         if is_choice:
-            wanted = State(state) if state else None
+            wanted = LISTED[state] if state else None
             found = [each.name for each in all_tasks(client, wanted, labels=labels)]
         if not found:
             click.echo("no task is like that; nothing is deleted")

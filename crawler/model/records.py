@@ -56,6 +56,13 @@ class State(enum.Enum):
         """Whether a resource in this state needs no more work."""
 
 
+class ToldState(enum.Enum):
+    """A state that no record stores, in the word that people look for (`Resource.told_state`)."""
+
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What one run of a crawl has done so far."""
@@ -261,8 +268,8 @@ class Resource:
     def told_state(self) -> str:
         """Its state, in the word that people look for."""
         if self.paused and not self.has_ended:
-            return "paused"
-        return "stopped" if self.stopped and self.has_ended else self.state.value
+            return ToldState.PAUSED.value
+        return ToldState.STOPPED.value if self.stopped and self.has_ended else self.state.value
 
     @property
     def has_ended(self) -> bool:
@@ -452,12 +459,15 @@ class Query:
     page_size: int = 100
     page_token: str = ""
     """The token of the previous page; empty for the first page."""
-    state: State | None = None
+    state: State | ToldState | None = None
+    """A paused task is among the pending ones, too, and a stopped one among the failed ones."""
     shards: bool = False
     """Whether the shards of tasks are listed one by one. Otherwise they count with their task."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The labels that each of them has."""
 
-    def admits(self, labels: Mapping[str, str]) -> bool:
-        """Return whether a resource with these labels is among them."""
-        return has_labels(labels, self.labels)
+    def admits(self, resource: Resource) -> bool:
+        """Return whether a resource is among them, unless it is a shard."""
+        state = resource.told_state if isinstance(self.state, ToldState) else resource.state.value
+        wanted = self.state is None or self.state.value == state
+        return wanted and has_labels(resource.spec.labels, self.labels)

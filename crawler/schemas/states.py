@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from crawler.errors import InvalidArgument, shown
-from crawler.model.records import State
+from crawler.model.records import State, ToldState
+
+Found = TypeVar("Found", State, State | ToldState)
+
+LISTED: Mapping[str, State | ToldState] = {each.value: each for each in (*State, *ToldState)}
+"""The states that a listing can be of, by name."""
 
 
 def load_state(text: str) -> State:
     """Return the state of that name. Raises InvalidArgument."""
+    return _load(text, {state.value: state for state in State})
+
+
+def load_listed_state(text: str) -> State | ToldState:
+    """Return the state of that name, or the word for one that no record stores. Raises
+    InvalidArgument."""
+    return _load(text, LISTED)
+
+
+def _load(text: str, allowed: Mapping[str, Found]) -> Found:
     try:
-        return State(text)
-    except ValueError:
-        allowed = ", ".join(state.value for state in State)
-        raise InvalidArgument(f"state: {shown(text)} is not allowed; allowed: {allowed}") from None
+        return allowed[text]
+    except KeyError:
+        told = ", ".join(allowed)
+        raise InvalidArgument(f"state: {shown(text)} is not allowed; allowed: {told}") from None

@@ -18,7 +18,7 @@ from crawler.model.constraints import NONE
 from crawler.model.records import MAX_PAGE, Query, Spec
 from crawler.model.shards import MAX_WORKERS
 from crawler.schemas import constraint_json
-from crawler.schemas.states import load_state
+from crawler.schemas.states import load_listed_state
 from crawler.schemas.task_fields import (
     MAX_NAME,
     MISSING,
@@ -166,7 +166,7 @@ class QuerySchema(Request):
 
     def _record(self, data: dict[str, Any]) -> Query:
         size = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
-        state = load_state(data["state"]) if data["state"] else None
+        state = load_listed_state(data["state"]) if data["state"] else None
         return Query(size, data["page_token"], state, data["shards"], data["labels"])
 
 

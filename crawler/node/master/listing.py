@@ -7,7 +7,7 @@ from itertools import islice
 
 from crawler.api.backend import Page
 from crawler.clock import give_turn
-from crawler.model.records import MAX_PAGE, Query, Resource
+from crawler.model.records import MAX_PAGE, Query, Resource, ToldState
 from crawler.node.master.mirrors import Mirrors
 
 LOOKED_A_TURN = 1000
@@ -18,21 +18,18 @@ def page_of(mirrors: Mirrors, query: Query) -> Page:
     """Return a page of the resources as they are stored, sorted by name. Others get turns
     meanwhile, so it need not show one moment."""
     size = max(1, min(query.page_size, MAX_PAGE))
-    pick = _labelled if query.labels else _counted
-    found, total = pick(mirrors, query, size + 1)
+    if query.labels or isinstance(query.state, ToldState):
+        found, total = _chosen(mirrors, query, size + 1)
+    else:
+        found = list(islice(_matching(mirrors, query, query.page_token), size + 1))
+        total = mirrors.count(query.state, query.shards)
     page = found[:size]
     return Page(page, page[-1].name if len(found) > size else "", total)
 
 
-def _counted(mirrors: Mirrors, query: Query, most: int) -> tuple[list[Resource], int]:
-    """Return the resources of a page, and how many there are in all: the mirrors count them."""
-    found = islice(_matching(mirrors, query, query.page_token), most)
-    return list(found), mirrors.count(query.state, query.shards)
-
-
-def _labelled(mirrors: Mirrors, query: Query, most: int) -> tuple[list[Resource], int]:
+def _chosen(mirrors: Mirrors, query: Query, most: int) -> tuple[list[Resource], int]:
     """Return the resources of a page, and how many there are in all. Nobody counts tasks by their
-    labels, so one look at each of them makes both."""
+    labels, or those that are paused, so one look at each of them makes both."""
     found: list[Resource] = []
     total = 0
     for resource in _matching(mirrors, query, ""):
@@ -51,5 +48,5 @@ def _matching(mirrors: Mirrors, query: Query, after: str) -> Iterator[Resource]:
         resource = mirrors.resource(name)
         if resource is None or (resource.spec.shard and not query.shards):
             continue
-        if query.state in (None, resource.state) and query.admits(resource.spec.labels):
+        if query.admits(resource):
             yield resource

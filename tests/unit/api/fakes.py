@@ -174,11 +174,7 @@ class FakeBackend:
         self._enter(call)
         if query.page_token.removesuffix("~") not in {"", *self.resources}:
             raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
-        found = [
-            r
-            for _, r in sorted(self.resources.items())
-            if query.state in (None, r.state) and query.admits(r.spec.labels)
-        ]
+        found = [r for _, r in sorted(self.resources.items()) if query.admits(r)]
         rest = [r for r in found if r.name > query.page_token]
         page = rest[: query.page_size]
         return Page(page, page[-1].name if len(page) < len(rest) else "", len(found))

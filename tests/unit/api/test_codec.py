@@ -23,6 +23,7 @@ from crawler.model.records import (
     Resource,
     Spec,
     State,
+    ToldState,
     WorkerLoad,
 )
 from crawler.proto import crawler_pb2 as pb
@@ -159,7 +160,12 @@ def test_what_another_master_means_and_we_do_not_know_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "query", [Query(), Query(7, "token", State.DONE, shards=True, labels={"team": "a"})]
+    "query",
+    [
+        Query(),
+        Query(7, "token", State.DONE, shards=True, labels={"team": "a"}),
+        Query(state=ToldState.STOPPED),
+    ],
 )
 def test_queries(query):
     message = codec.query_message(query)

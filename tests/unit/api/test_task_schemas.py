@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crawler.api.rpc import codec
 from crawler.errors import InvalidArgument
-from crawler.model.records import Query, Spec, State
+from crawler.model.records import Query, Spec, State, ToldState
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import task_schemas
 
@@ -212,6 +212,9 @@ def test_queries():
     assert task_schemas.load_query({"pageSize": "5000", "state": ""}) == Query(1000, "", None)
     both = {"page_size": 2, "pageToken": "t", "state": "running"}
     assert task_schemas.load_query(both) == Query(2, "t", State.RUNNING)
+    assert task_schemas.load_query({"state": "paused"}) == Query(100, "", ToldState.PAUSED)
+    with pytest.raises(InvalidArgument, match=r"'lost' is not allowed; allowed: .*paused, stopped"):
+        task_schemas.load_query({"state": "lost"})
     for bad in ({"page_size": "-1"}, {"pageSize": "many"}, {"state": "lost"}, {"stat": "done"}):
         with pytest.raises(InvalidArgument):
             task_schemas.load_query(bad)

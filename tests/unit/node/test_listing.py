@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from crawler.model.records import Query, Resource, Spec, State
+from crawler.model.records import Pause, Query, Resource, Spec, State, ToldState
 from crawler.node.master import listing
 from crawler.node.master.name_index import NameIndex
 
@@ -84,3 +84,21 @@ def test_tasks_that_go_meanwhile_are_left_out(mirrors, turns):
     page = listing.page_of(mirrors, Query(1000, labels=A))
     assert [each.name for each in page.resources][-1] == "t1495"
     assert page.total == len(page.resources) == 300
+
+
+def test_paused_and_stopped_tasks_are_listed_and_counted_by_these_words(mirrors):
+    first, second, third, fourth = list(mirrors.stored)[:4]
+    stored = mirrors.stored
+    stored[first] = stored[first].replace(paused=Pause("loopback"))
+    stored[second] = stored[second].replace(state=State.RUNNING, paused=Pause("loopback"))
+    stored[third] = stored[third].replace(state=State.FAILED, stopped=True)
+    stored[fourth] = stored[fourth].replace(state=State.FAILED)
+    wanted = {ToldState.PAUSED: [first, second], ToldState.STOPPED: [third]}
+    for state, names in wanted.items():
+        page = listing.page_of(mirrors, Query(100, state=state))
+        assert [each.name for each in page.resources] == names
+        assert (page.total, page.next_token) == (len(names), "")
+    page = listing.page_of(mirrors, Query(1, state=ToldState.PAUSED))
+    assert ([each.name for each in page.resources], page.total) == ([first], 2)
+    listed = listing.page_of(mirrors, Query(100, state=State.FAILED)).resources
+    assert [each.name for each in listed] == [third, fourth]

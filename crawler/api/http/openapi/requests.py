@@ -18,7 +18,6 @@ from crawler.api.http.openapi.answers import Schema, ref
 from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
 from crawler.model.access import GIVEN
-from crawler.model.records import State
 from crawler.model.schedules import Overlap
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
@@ -31,6 +30,7 @@ from crawler.schemas.schedule_schemas import (
     When,
 )
 from crawler.schemas.secret_schemas import SecretName, SecretSchema, SecretValue
+from crawler.schemas.states import LISTED
 from crawler.schemas.task_fields import (
     MAX_NAME,
     NAME_CHARACTERS,
@@ -48,7 +48,7 @@ from crawler.schemas.token_schemas import RoleName, TokenSchema
 
 _TRUTH: Schema = {"type": "boolean"}
 _WAITS = {"waitForSpider": _TRUTH, "wait_for_spider": _TRUTH}
-_STATES = ["", *(state.value for state in State)]
+_STATES = ["", *LISTED]
 
 _VALUE: Schema = {
     "anyOf": [
