@@ -43,6 +43,8 @@ def of_spec(spec: Spec) -> Fields:
         "retries": spec.retries,
         "workers": spec.workers,
         "isolated": spec.isolated,
+        "project": spec.project,
+        "bundle": spec.bundle,
     }
 
 
@@ -67,6 +69,7 @@ def of_resource(resource: Resource) -> Fields:
         "paused": bool(resource.paused),
         "stopped": resource.stopped,
         "run": resource.run,
+        "digest": resource.digest,
         "killed_processes": min(resource.blame.processes, resource.kills),
     }
 

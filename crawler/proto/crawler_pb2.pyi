@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running", "killed_processes", "isolated", "paused", "stopped", "run")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running", "killed_processes", "isolated", "paused", "stopped", "run", "project", "bundle", "digest")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,9 @@ class ResourceSpec(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -75,7 +78,10 @@ class ResourceSpec(_message.Message):
     paused: bool
     stopped: bool
     run: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ..., killed_processes: _Optional[int] = ..., isolated: _Optional[bool] = ..., paused: _Optional[bool] = ..., stopped: _Optional[bool] = ..., run: _Optional[int] = ...) -> None: ...
+    project: str
+    bundle: str
+    digest: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ..., killed_processes: _Optional[int] = ..., isolated: _Optional[bool] = ..., paused: _Optional[bool] = ..., stopped: _Optional[bool] = ..., run: _Optional[int] = ..., project: _Optional[str] = ..., bundle: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")

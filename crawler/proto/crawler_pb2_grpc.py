@@ -240,7 +240,7 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints, retries, workers and isolated. Another spider or other parameters start
+        priority, constraints, retries, workers, isolated, project and bundle. Another spider or other parameters start
         another run, except settings of the crawl that change while it runs (docs/settings.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

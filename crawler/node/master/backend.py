@@ -25,6 +25,7 @@ from crawler.model.records import (
 )
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.node.master import deployed
 from crawler.node.master.commands import (
     Add,
     Again,
@@ -80,7 +81,8 @@ class LeaderBackend:
         """Store a new resource and place it."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Add(spec, objection, faults, self._alone, waits=wait_for_spider)
+        waits = wait_for_spider or bool(spec.project)
+        command = Add(spec, objection, faults, self._alone, waits=waits)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -94,7 +96,7 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        waits, bounds = wait_for_spider, call.bounds
+        waits, bounds = wait_for_spider or bool(spec.project), call.bounds
         command = Update(spec, restart, objection, faults, self._alone, waits, bounds)
         return self._stored(spec.name, self._writer.submit(command, call))
 
@@ -280,10 +282,13 @@ class LeaderBackend:
         """Return why nobody can run a task, if no live worker offers its spider.
 
         Without any worker nothing is known. A task with nothing but a name is one of the
-        reference's form: it is placed all the same.
+        reference's form: it is placed all the same. Workers fetch the spiders of a project when
+        they need them, so there its record counts.
         """
+        if spec.project:
+            return deployed.objection(self._ctx.projects, spec)
         workers = self._mirrors.workers.values.values()
-        spider = spec.spider_name
+        spider = spec.offered_as
         if not workers or any(each.has_spider(spider) for each in workers):
             return ""
         if spec == Spec(spec.name):

@@ -10,6 +10,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
@@ -46,6 +47,7 @@ class LeaderContext:
     tokens: Tokens
     secrets: Secrets
     schedules: Schedules
+    projects: Projects
     election: Election
     framework: Framework
     clock: Clock

@@ -20,6 +20,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.registry import number_of
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
@@ -73,6 +74,7 @@ class Master:
         self._tokens = Tokens(store, keys, clock) if tokens is None else tokens
         self._secrets = Secrets(store, keys, Seals(settings.secrets.key))
         self._schedules = Schedules(store, keys, clock)
+        self._projects = Projects(store, keys, clock)
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -99,6 +101,7 @@ class Master:
         """Mirror the cluster and observe the election, also while this node is not a member."""
         self._mirrors.start(supervisor)
         self._schedules.mirror.start(supervisor)
+        self._projects.mirror.start(supervisor)
         self._observer.start(supervisor)
 
     def stop(self) -> None:
@@ -271,6 +274,7 @@ class Master:
                 tokens=self._tokens,
                 secrets=self._secrets,
                 schedules=self._schedules,
+                projects=self._projects,
                 election=self._election,
                 framework=self._framework,
                 clock=self._clock,

@@ -1,0 +1,30 @@
+"""The section `deploy` of the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crawler.settings.setting import setting
+
+
+@dataclass(frozen=True, repr=False)
+class DeploySettings:
+    """Where deployed projects are kept, and how large they may be; see docs/deploy.md."""
+
+    folder: str = setting(
+        "bundles",
+        "Folder in which a master keeps the bundles of projects.",
+    )
+    max_mb: int = setting(
+        64,
+        "Largest bundle. Unpacked it may be ten times as large.",
+        unit="MB",
+        least=1,
+        most=4096,
+    )
+    keep: int = setting(
+        10,
+        "How many versions of a project are kept. Those that tasks use are kept beside them.",
+        least=1,
+        most=100,
+    )
