@@ -20,7 +20,7 @@ LAYERS = {
             "redacted_forms",
         },
         {"redaction", "schedules"},
-        {"logs", "schemas", "items"},
+        {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging", "audit_log"},
         {"api", "plugins"},
