@@ -118,6 +118,8 @@ SAMPLES = {
     "secrets.key": (SECRET_KEY, [SECRET_KEY]),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
+    "history.url": ("postgresql://me:pw@db/crawler", "postgresql://me:pw@db/crawler"),
+    "history.keep_days": ("7", 7.0),
     "logs.audit": ("audit.jsonl", "audit.jsonl"),
 }
 TOGETHER = {
