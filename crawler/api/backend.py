@@ -32,6 +32,8 @@ class Call:
     """Whether another master forwarded it. Such a request is not forwarded again."""
     caller: Caller | None = None
     """Who makes it; None if this process does."""
+    cause: str = ""
+    """What makes this process do it, for the history."""
 
     @property
     def bounds(self) -> Mapping[str, str]:

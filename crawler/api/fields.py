@@ -217,6 +217,7 @@ def of_event(event: Event) -> Fields:
         "counts": of_counts(event.counts),
         "late": event.late,
         "step": int(event.step),
+        "run": event.run,
     }
 
 
@@ -238,6 +239,7 @@ def of_run(run: Run) -> Fields:
         "who": run.who,
         "counts": of_counts(run.counts),
         "labels": run.labels,
+        "run": run.run,
     }
 
 

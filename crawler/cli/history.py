@@ -19,9 +19,9 @@ from crawler.model.history import (
 
 LIMIT = click.option("--limit", type=click.IntRange(1, MOST_LIMIT), default=DEFAULT_LIMIT)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-_EVENT = ["time", "kind", "run", "state", "worker", "pages", "items", "who", "reason"]
+_EVENT = ["time", "kind", "run", "epoch", "state", "worker", "pages", "items", "who", "reason"]
 _RUN = [
-    *("task", "run", "state", "worker", "placed", "ended"),
+    *("task", "run", "epoch", "state", "worker", "placed", "ended"),
     *("pages", "items", "failures", "who", "reason"),
 ]
 

@@ -123,7 +123,9 @@ class Database:
             asked = sorted({(row[0], 0, row[2], 0) for row in runs})
             run_key = sa.tuple_(*KEY[:4])
             found = connection.execute(
-                sa.select(EVENTS).where(run_key.in_([*runs, *asked])).order_by(EVENTS.c.step)
+                sa.select(EVENTS)
+                .where(run_key.in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
+                .order_by(EVENTS.c.step)
             )
             events = [event_of(row) for row in found.mappings()]
         by_run: dict[tuple[Any, ...], list[Event]] = {}
@@ -137,7 +139,7 @@ class Database:
         """Delete some events that are older, but none of a run that goes on. Return how many."""
         later = EVENTS.alias()
         is_over = sa.exists().where(_same_run(later), later.c.step == int(Step.ENDED))
-        is_of_task = EVENTS.c.step.in_([int(Step.ASKED), int(Step.REMOVED), int(Step.ENDED)])
+        is_of_task = EVENTS.c.step.not_in([int(Step.PLACED), int(Step.BEGUN)])
         old = sa.select(*KEY).where(EVENTS.c.time_ns < before_ns, is_of_task | is_over)
         chosen = old.limit(DELETED_AT_ONCE)
         with self._engine.begin() as connection:
@@ -181,7 +183,8 @@ def _latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:
         found = found.where(
             _has_label_in_sqlite(key, value) if is_sqlite else _has_label(key, value)
         )
-    return found.order_by(EVENTS.c.time_ns.desc(), EVENTS.c.epoch.desc()).limit(query.limit)
+    order = (EVENTS.c.time_ns, EVENTS.c.epoch, EVENTS.c.id, EVENTS.c.shard)
+    return found.order_by(*map(sa.desc, order)).limit(query.limit)
 
 
 def _has_label(key: str, value: str) -> sa.ColumnElement[bool]:

@@ -16,6 +16,7 @@ from crawler.model.records import NO_COUNTS, Counts, Resource, State
 
 ANEW = "somebody asked for the task anew"
 REMOVED = "the task was deleted"
+RESUMED = "the task was resumed"
 FOUND_GONE = "a later leader found that the task was deleted"
 FOUND_MOVED = "a later leader found that the run was over"
 
@@ -56,6 +57,7 @@ def events_of(seen: Seen) -> Iterator[Event]:
     if before is not None and _is_open(before) and not _is_same_run(before, after):
         yield _left(before, after, seen)
     yield from _of_run(before, after, seen)
+    yield from _wishes(before, after, seen)
 
 
 def standing(resource: Resource, now_ns: int) -> Iterator[Event]:
@@ -70,8 +72,9 @@ def standing(resource: Resource, now_ns: int) -> Iterator[Event]:
             yield _begun(resource, now_ns, late=True)
         if resource.state.finished:
             yield _ended(resource, now_ns, late=True)
-    elif resource.epoch and (resource.interruption.reason or resource.failed_on):
+    elif resource.epoch and not resource.paused and _was_interrupted(resource):
         yield _interrupted(resource, resource, now_ns, late=True)
+    yield from _wish(resource, now_ns, late=True)
 
 
 def over(resource: Resource | None, run: Event, now_ns: int) -> Event | None:
@@ -84,6 +87,7 @@ def over(resource: Resource | None, run: Event, now_ns: int) -> Event | None:
         Kind.ENDED if gone else Kind.MOVED,
         Step.ENDED,
         *(run.task, run.id, run.epoch, run.generation, run.shard),
+        run=run.run,
         state=RunState.STOPPED if gone else RunState.MOVED,
         worker=run.worker,
         reason=FOUND_GONE if gone else FOUND_MOVED,
@@ -100,6 +104,7 @@ def gone(added: Event, now_ns: int) -> Event:
         Kind.DELETED,
         Step.REMOVED,
         *(added.task, added.id, 0),
+        run=added.run,
         reason=FOUND_GONE,
         spider=added.spider,
         labels=added.labels,
@@ -120,12 +125,29 @@ def _of_run(before: Resource | None, after: Resource, seen: Seen) -> Iterator[Ev
     elif after.state.finished and not state_before.finished:
         if state_before is State.ASSIGNED and _has_run(after):  # it ran between two reports
             yield _begun(after, max(seen.now_ns - int(after.counts.seconds * 1e9), 0))
-        yield _ended(after, seen.now_ns)
+        yield _ended(after, seen.now_ns, who=seen.who)
+
+
+def _wishes(before: Resource | None, after: Resource, seen: Seen) -> Iterator[Event]:
+    """Yield that somebody has paused or stopped the task now."""
+    had = before is not None and ((before.paused and after.paused) or before.stopped)
+    if not had:
+        yield from _wish(after, seen.now_ns, who=seen.who)
+
+
+def _wish(resource: Resource, now_ns: int, who: str = "", late: bool = False) -> Iterator[Event]:
+    """Yield that the task rests or was stopped, if it is so. Its shards follow it."""
+    if resource.spec.shard or not (resource.paused or resource.stopped):
+        return
+    is_paused = bool(resource.paused)
+    kind, step = (Kind.PAUSED, Step.PAUSED) if is_paused else (Kind.STOPPED, Step.STOPPED)
+    why = resource.paused.reason or resource.reason
+    yield _event(kind, step, resource, now_ns, reason=why, who=who, late=late)
 
 
 def _removed(before: Resource, seen: Seen) -> Iterator[Event]:
     if _is_open(before):
-        yield _stopped(before, REMOVED, seen)
+        yield _over(before, RunState.STOPPED, REMOVED, seen)
     if not before.spec.shard:
         deleted = _event(Kind.DELETED, Step.REMOVED, before, seen.now_ns, epoch=0, who=seen.who)
         yield replace(deleted, generation=0)  # a task is deleted once
@@ -172,15 +194,16 @@ def _begun(resource: Resource, now_ns: int, late: bool = False) -> Event:
     )
 
 
-def _ended(resource: Resource, now_ns: int, late: bool = False) -> Event:
+def _ended(resource: Resource, now_ns: int, late: bool = False, who: str = "") -> Event:
     return _event(
         Kind.ENDED,
         Step.ENDED,
         resource,
         now_ns,
-        state=_ENDS[resource.state],
+        state=RunState.STOPPED if resource.stopped else _ENDS[resource.state],
         worker=_worker(resource),
         reason=resource.reason,
+        who=who if resource.stopped else "",
         counts=resource.counts,
         late=late,
     )
@@ -189,7 +212,9 @@ def _ended(resource: Resource, now_ns: int, late: bool = False) -> Event:
 def _left(before: Resource, after: Resource, seen: Seen) -> Event:
     """Return how a run ended that the task does not have any more."""
     if after.generation != before.generation:
-        return _stopped(before, ANEW, seen)
+        return _over(before, RunState.STOPPED, ANEW, seen)
+    if after.paused:
+        return _over(before, RunState.PAUSED, after.paused.reason, seen)
     is_interrupted = after.interruption.reason and after.interruption != before.interruption
     if is_interrupted or len(after.failed_on) > len(before.failed_on):
         return _interrupted(before, after, seen.now_ns, seen.counts)
@@ -206,13 +231,14 @@ def _left(before: Resource, after: Resource, seen: Seen) -> Event:
     )
 
 
-def _stopped(before: Resource, reason: str, seen: Seen) -> Event:
+def _over(before: Resource, state: RunState, reason: str, seen: Seen) -> Event:
+    """Return the end of a run that somebody asked for."""
     return _event(
         Kind.ENDED,
         Step.ENDED,
         before,
         seen.now_ns,
-        state=RunState.STOPPED,
+        state=state,
         worker=_worker(before),
         reason=reason,
         who=seen.who,
@@ -249,9 +275,10 @@ def _event(
     **more: object,
 ) -> Event:
     spec = resource.spec
-    run = resource.epoch if epoch is None else epoch
+    epoch = resource.epoch if epoch is None else epoch
     return Event(
-        *(now_ns, kind, step, spec.task, resource.id, run, resource.generation, spec.shard),
+        *(now_ns, kind, step, spec.task, resource.id, epoch, resource.generation, spec.shard),
+        run=resource.run,
         spider=spec.spider_name,
         labels=spec.labels,
         **more,  # type: ignore[arg-type]
@@ -269,6 +296,8 @@ def _cause(before: Resource | None, after: Resource) -> str:
         return "new"
     if before.generation != after.generation:
         return ANEW
+    if before.paused or before.paused.node:
+        return RESUMED
     if after.interruption.reason:
         return after.interruption.reason
     if before.owner is not None and not before.state.finished:
@@ -288,6 +317,10 @@ def _has_run(resource: Resource) -> bool:
     return resource.state is State.DONE or (
         resource.state is State.FAILED and resource.counts.seconds > 0
     )
+
+
+def _was_interrupted(resource: Resource) -> bool:
+    return bool(resource.interruption.reason or resource.failed_on)
 
 
 def _is_anew(before: Resource, after: Resource) -> bool:

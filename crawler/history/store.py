@@ -96,6 +96,7 @@ def run_of(events: Sequence[Event]) -> Run:
     times = {step: event.time_ns for step, event in steps.items()}
     return Run(
         *(last.task, last.id, last.epoch, last.generation, last.shard),
+        run=last.run,
         state=last.state or RunState.PLACED,
         worker=last.worker,
         spider=last.spider,

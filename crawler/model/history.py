@@ -1,6 +1,7 @@
 """The history of tasks: what happened to them, and what became of each of their runs.
 
-A run is one assignment of a task, or of a shard of it, to a worker.
+A run is one assignment of a task, or of a shard of it, to a worker. Runs have the same number
+(`run`) if the task moved or was resumed between them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Step(enum.IntEnum):
     ENDED = 3
     REMOVED = 4
     """Somebody deleted the task."""
+    STOPPED = 5
+    """Somebody stopped the task."""
+    PAUSED = 6
+    """Somebody paused it: once for each epoch."""
 
 
 class Kind(enum.Enum):
@@ -46,6 +51,10 @@ class Kind(enum.Enum):
     INTERRUPTED = "interrupted"
     """Its process is gone, and the worker lives."""
     ENDED = "ended"
+    PAUSED = "paused"
+    """Somebody paused the task."""
+    STOPPED = "stopped"
+    """Somebody stopped it for good."""
     DELETED = "deleted"
 
 
@@ -58,8 +67,10 @@ class RunState(enum.Enum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     MOVED = "moved"
+    PAUSED = "paused"
+    """Somebody paused the task."""
     STOPPED = "stopped"
-    """Somebody asked for the task anew, or deleted it."""
+    """Somebody stopped the task, asked for it anew, or deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,11 @@ class Event:
     task: str
     id: str
     epoch: int
-    """The run that it is about. For an event of the task, the latest run until then."""
+    """The run that it is about. For an event of the task, the latest one until then, or 0."""
     generation: int = 0
     shard: int = 0
+    run: int = 1
+    """The number of the run."""
     state: RunState | None = None
     """The state of the run from then on; None for an event of the task."""
     worker: str = ""
@@ -111,6 +124,8 @@ class Run:
     counts: Counts = NO_COUNTS
     """What it had counted at its end."""
     labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    run: int = 1
+    """The number of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +144,8 @@ def told_event(event: Event) -> dict[str, object]:
         "kind": event.kind.value,
         "task": event.task,
         "id": event.id,
-        "run": event.epoch,
+        "run": event.run,
+        "epoch": event.epoch,
     }
     return {**found, **_known(event, ("shard", "worker", "reason", "who", "late"))}
 
@@ -139,7 +155,8 @@ def told_run(run: Run) -> dict[str, object]:
     found: dict[str, object] = {
         "task": run.task,
         "id": run.id,
-        "run": run.epoch,
+        "run": run.run,
+        "epoch": run.epoch,
         "state": run.state.value,
     }
     times = {name: getattr(run, f"{name}_ns") for name in ("placed", "begun", "ended")}

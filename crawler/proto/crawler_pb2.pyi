@@ -348,7 +348,7 @@ class ListAuditResponse(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ...) -> None: ...
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step")
+    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -372,6 +372,7 @@ class HistoryEvent(_message.Message):
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     LATE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     time: int
     kind: str
     task: str
@@ -388,7 +389,8 @@ class HistoryEvent(_message.Message):
     counts: Counts
     late: bool
     step: int
-    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ...) -> None: ...
+    run: int
+    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("name", "limit")
@@ -405,7 +407,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels")
+    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -428,6 +430,7 @@ class Run(_message.Message):
     WHO_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     task: str
     id: str
     epoch: int
@@ -443,7 +446,8 @@ class Run(_message.Message):
     who: str
     counts: Counts
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    run: int
+    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = ("limit", "state")

@@ -20,6 +20,7 @@ def event_from(message: pb.HistoryEvent) -> Event:
         Kind(message.kind),
         Step(message.step),
         *(message.task, message.id, message.epoch, message.generation, message.shard),
+        run=message.run,
         state=RunState(message.state) if message.state else None,
         worker=message.worker,
         reason=message.reason,
@@ -40,6 +41,7 @@ def run_from(message: pb.Run) -> Run:
     """Return the run of a message."""
     return Run(
         *(message.task, message.id, message.epoch, message.generation, message.shard),
+        run=message.run,
         state=RunState(message.state),
         worker=message.worker,
         spider=message.spider,

@@ -39,7 +39,7 @@ class QueuedCommand:
     def __init__(self, request: Command, deadline_s: float, who: str = "") -> None:
         self.request = request
         self.who = who
-        """The name of the caller; empty if this process asks."""
+        """The name of the caller, or what makes this process ask; empty if nobody knows."""
         self.deadline_s = deadline_s
         self.tries = 0
         self.names: Sequence[str] = ()
@@ -91,7 +91,7 @@ class CommandQueue:
         if len(self._waiting) >= MOST_WAITING:
             self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
-        who = call.caller.name if call.caller else ""
+        who = call.caller.name if call.caller else call.cause
         queued = QueuedCommand(request, self._clock.monotonic() + call.timeout_s, who)
         self._waiting.append(queued)
         wake.set()

@@ -6,7 +6,9 @@ import pytest
 
 from crawler.history.events import Seen, events_of, standing
 from crawler.model.history import Kind, RunState
-from crawler.model.records import Counts, Interruption, Owner, Resource, Spec, State
+from crawler.model.records import NOT_PAUSED, Counts, Interruption, Owner, Resource, Spec, State
+from crawler.node.master.assignment import anew
+from crawler.node.master.pauses import as_stored, paused, resumed
 
 FIRST, SECOND = Owner("w-1", "a:1", 5), Owner("w-2", "b:1", 6)
 NEW = Resource(Spec("x", labels={"team": "a"}), id="7", creation_time=10, mod_revision=1)
@@ -127,6 +129,52 @@ def test_a_shard_has_runs_and_nothing_else():
     assert [kind for kind, *_ in said(shard, None)] == [Kind.ENDED]
 
 
+def test_a_task_that_is_paused_ends_its_run_and_its_next_one_says_that_it_was_resumed():
+    rests = paused(RUNNING, "paused by ann", as_stored)
+    assert said(RUNNING, rests, counts=COUNTED) == [
+        (Kind.ENDED, 1, 0, RunState.PAUSED, "w-1"),
+        (Kind.PAUSED, 1, 0, None, ""),
+    ]
+    run, wish = events_of(Seen(RUNNING, rests, 100, "ann", counts=COUNTED))
+    assert (run.counts, run.reason, wish.who) == (COUNTED, "paused by ann", "ann")
+    assert said(rests, rests.replace(mod_revision=9)) == []
+    waits = resumed(rests)
+    for before in (rests, waits):
+        placed = only(before, waits.given_to(FIRST, 2, 50))
+        assert (placed.kind, placed.reason) == (Kind.PLACED, "the task was resumed")
+    assert said(rests, waits) == []
+    waiting = paused(NEW, "paused by ann", as_stored)
+    assert said(NEW, waiting) == [(Kind.PAUSED, 0, 0, None, "")]
+
+
+@pytest.mark.parametrize("before", [NEW, RUNNING, paused(RUNNING, "paused by ann", as_stored)])
+def test_a_task_that_is_stopped_tells_who_stopped_it(before):
+    end = before.replace(state=State.FAILED, reason="stopped by bob", stopped=True)
+    end = end.replace(paused=NOT_PAUSED)
+    *run, wish = events_of(Seen(before, end, 100, "bob"))
+    assert (wish.kind, wish.who, wish.reason) == (Kind.STOPPED, "bob", "stopped by bob")
+    ends = [(each.kind, each.state, each.who) for each in run]
+    assert ends == ([(Kind.ENDED, RunState.STOPPED, "bob")] if before.owner else [])
+    assert said(end, end.replace(mod_revision=9)) == []
+
+
+def test_a_shard_that_rests_or_stops_with_its_task_tells_of_its_runs_alone():
+    shard = RUNNING.replace(spec=Spec("x-1", shard=1, shard_of="x"))
+    rests = paused(shard, "paused by ann", as_stored)
+    assert said(shard, rests) == [(Kind.ENDED, 1, 0, RunState.PAUSED, "w-1")]
+
+
+def test_each_event_says_which_run_of_the_task_it_was():
+    again = anew(DONE).replace(run=2)
+    events = [*events_of(Seen(RUNNING, DONE, 100)), *events_of(Seen(DONE, again, 110))]
+    events += events_of(Seen(again, again.given_to(SECOND, 2, 120), 120))
+    assert [(each.kind, each.run, each.epoch) for each in events] == [
+        (Kind.ENDED, 1, 1),
+        (Kind.AGAIN, 2, 0),
+        (Kind.PLACED, 2, 2),
+    ]
+
+
 @pytest.mark.parametrize("last", [NEW, PLACED, RUNNING, DONE, FAILED])
 def test_what_a_resource_says_of_itself_names_the_same_steps_as_its_changes(last):
     """Otherwise a new leader would write something twice."""
@@ -136,6 +184,13 @@ def test_what_a_resource_says_of_itself_names_the_same_steps_as_its_changes(last
         told += events_of(Seen(before, after, 100))
         if after is last:
             break
+    if last in (NEW, RUNNING):
+        rests = paused(last, "paused by ann", as_stored)
+        _check_steps(rests, [*told, *events_of(Seen(last, rests, 100))])
+    _check_steps(last, told)
+
+
+def _check_steps(last, told):
     found = {_key(each) for each in standing(last, 200)}
     assert found <= {_key(each) for each in told}
     assert _key(told[-1]) in found

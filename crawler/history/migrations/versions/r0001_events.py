@@ -11,7 +11,7 @@ TYPES = {
     "shard": sa.Integer,
     "step": sa.SmallInteger,
     **dict.fromkeys(
-        ("generation", "epoch", "time_ns", "pages", "items", "failures"), sa.BigInteger
+        ("generation", "epoch", "run", "time_ns", "pages", "items", "failures"), sa.BigInteger
     ),
     **dict.fromkeys(
         ("id", "kind", "task", "state", "worker", "reason", "who", "spider", "labels"), sa.Text
