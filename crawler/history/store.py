@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from crawler.history.database import Database
-from crawler.history.events import Seen, events_of, gone, over, standing
+from crawler.history.events import Seen, events_of
+from crawler.history.found import gone, over, standing
 from crawler.model.history import Event, Kind, Run, RunQuery, RunState, Step
 from crawler.model.records import Resource
 

@@ -8,6 +8,7 @@ from crawler.errors import CrawlerError
 from crawler.model.access import Role, TokenWish
 from crawler.model.history import Kind, RunQuery, RunState
 from crawler.model.records import Spec, State
+from crawler.model.schedules import ScheduleWish
 from crawler.settings.sections import HistorySettings
 from tests.clusters import CALL, Cluster, request
 from tests.databases import Postgres, started
@@ -119,3 +120,20 @@ def test_a_database_that_is_away_costs_no_task(cluster, site, tmp_path):
     eventually(lambda: client.get("x", CALL).state is State.DONE, what="it ran")
     (tmp_path / "absent").mkdir()
     eventually(lambda: _admits(client) and kinds(client, "x") == WHOLE, what="it is written")
+
+
+def test_the_history_names_the_schedule_that_began_a_run_and_its_number(cluster, site, tmp_path):
+    kept = HistorySettings(url=f"sqlite:///{tmp_path}/history.db")
+    client = cluster.client(cluster.master("m1", history=kept))
+    cluster.worker("w1", [SPIDER])
+    client.add(task(site, "x"), CALL)
+    eventually(lambda: kinds(client, "x") == WHOLE, what="it ran")
+    client.add_schedule(ScheduleWish("nightly", "@every 1h", task(site, "x")), CALL)
+    client.run_schedule("nightly", CALL)
+    again = [*WHOLE, Kind.AGAIN, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+    eventually(lambda: kinds(client, "x") == again, what="it ran once more")
+    events = client.history("x", 100, CALL)
+    assert events[4].who == "schedule nightly"
+    assert [each.run for each in events] == [1] * 4 + [2] * 4
+    [latest, first] = client.runs(RunQuery(), CALL)
+    assert (latest.run, latest.who, first.run) == (2, "schedule nightly", 1)

@@ -6,6 +6,8 @@ from tests.mutants.mutant import Mutant
 
 _KEPT = "crawler/history/kept.py"
 _EVENTS = "crawler/history/events.py"
+_FOUND = "crawler/history/found.py"
+_TOLD = "tests/unit/history/test_events.py"
 _STORE = "crawler/history/store.py"
 _CONTRACT = "tests/contract/test_history.py"
 _UNIT = "tests/unit/history/test_kept.py"
@@ -45,7 +47,7 @@ MUTANTS = [
     ),
     Mutant(
         "a resource of an earlier run ends a later one",
-        _EVENTS,
+        _FOUND,
         "    return mine < present or",
         "    return mine != present or",
         f"{_CONTRACT} -k older_than_the_database",
@@ -56,5 +58,26 @@ MUTANTS = [
         "self._backend.runs(replace(query, labels=self._caller.labels), call)",
         "self._backend.runs(query, call)",
         "tests/unit/api/test_history.py -k bounded",
+    ),
+    Mutant(
+        "a pause of a task that runs looks like a move",
+        _EVENTS,
+        "    if after.paused:\n        return _over(before, RunState.PAUSED",
+        "    if False:\n        return _over(before, RunState.PAUSED",
+        f"{_TOLD} -k is_paused",
+    ),
+    Mutant(
+        "each change of a stopped task tells of its stop once more",
+        _EVENTS,
+        " or before.stopped)",
+        ")",
+        f"{_TOLD} -k is_stopped",
+    ),
+    Mutant(
+        "a history does not know the schedule that began a run",
+        "crawler/node/master/command_queue.py",
+        "who = call.caller.name if call.caller else call.cause",
+        'who = call.caller.name if call.caller else ""',
+        "tests/integration/test_history.py -k schedule",
     ),
 ]

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from crawler.history.events import Seen, events_of, standing
+from crawler.history.events import Seen, events_of
+from crawler.history.found import standing
 from crawler.model.history import Kind, RunState
 from crawler.model.records import NOT_PAUSED, Counts, Interruption, Owner, Resource, Spec, State
 from crawler.node.master.assignment import anew
