@@ -20,7 +20,7 @@ from crawler.history.store import HistoryStore
 from crawler.metrics import Metrics
 from crawler.supervision import Supervisor
 
-ROUNDS = 3
+ROUNDS = 7
 URL = "sqlite:///history.db"
 
 
