@@ -59,6 +59,8 @@ NEEDS: Mapping[str, Need] = {
     "crawler.resume_schedule": Need.TASKS,
     "crawler.run_schedule": Need.TASKS,
     "crawler.audit": Need.CLUSTER,
+    "crawler.history": Need.READ,
+    "crawler.runs": Need.READ,
     "crawls.processes": Need.READ,
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,

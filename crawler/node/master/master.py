@@ -29,6 +29,7 @@ from crawler.coordination.store import Store
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
+from crawler.history.history import History, NoHistory
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
@@ -62,9 +63,11 @@ class Master:
         peers: Peers | None = None,
         tokens: Tokens | None = None,
         trail: Trail | None = None,
+        history: History | None = None,
     ) -> None:
         """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
-        mirrors them, `trail` its audit. Tests leave them out."""
+        mirrors them, `trail` its audit, `history` that of the tasks. Tests leave them out."""
+        self._history = history or NoHistory()
         self._trail = trail or Trail(clock=clock)
         self._settings = settings
         self._clock = clock
@@ -103,10 +106,12 @@ class Master:
         self._schedules.mirror.start(supervisor)
         self._projects.mirror.start(supervisor)
         self._observer.start(supervisor)
+        self._history.start(supervisor)
 
     def stop(self) -> None:
-        """Close the connection to the leader."""
+        """Close the connection to the leader, and write the last of the history."""
         self._observer.close()
+        self._history.close()
 
     def describe(self, node_id: str, address: str) -> Node:
         """Return the registration of this master."""
@@ -281,6 +286,7 @@ class Master:
                 settings=self._settings.scheduler,
                 refusals=self._refusals,
                 trail=self._trail,
+                history=self._history,
                 shares_states=bool(self._settings.frontier.url),
             )
         )

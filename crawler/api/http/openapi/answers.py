@@ -59,6 +59,8 @@ def schemas() -> dict[str, Schema]:
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,
         pb.ListAuditResponse,
+        pb.GetHistoryResponse,
+        pb.ListRunsResponse,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
