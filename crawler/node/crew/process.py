@@ -49,6 +49,8 @@ class CrawlProcess:
     def __init__(self, orders: Orders, serve: Callable[[CrawlProcess, str, Any], None]) -> None:
         """`serve` is called with each message that is not about a run."""
         self.number = orders.number
+        self.digest = ""
+        """The bundle whose spiders it has loaded; empty for those of the worker."""
         self.runs: dict[int, DistantRun] = {}
         """Its runs that are not over, by number."""
         self.spiders: frozenset[str] = frozenset()
