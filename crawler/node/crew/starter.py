@@ -16,6 +16,7 @@ from crawler.node.guard.guard import Guard
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
+    HistorySettings,
     NodeSettings,
     SecretsSettings,
     Settings,
@@ -52,6 +53,7 @@ class Starter:
             api=ApiSettings(),
             node=NodeSettings(),
             secrets=SecretsSettings(),
+            history=HistorySettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
