@@ -54,7 +54,10 @@ class Looking(Spider):
         [settings] = [each for each in gc.get_objects() if isinstance(each, Settings)]
         yield {
             "environment": dict(os.environ),
-            "secrets": [settings.etcd.password, settings.etcd.user, settings.node.grpc, settings.history.url],
+            "secrets": [
+                *(settings.etcd.password, settings.etcd.user),
+                *(settings.node.grpc, settings.history.url),
+            ],
             "pid": os.getpid(),
             "group": os.getpgid(0),
             "nice": os.nice(0),
