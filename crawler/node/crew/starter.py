@@ -16,6 +16,7 @@ from crawler.node.guard.guard import Guard
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
+    HistorySettings,
     NodeSettings,
     SecretsSettings,
     Settings,
@@ -58,6 +59,7 @@ class Starter:
             api=ApiSettings(),
             node=NodeSettings(),
             secrets=SecretsSettings(),
+            history=HistorySettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
