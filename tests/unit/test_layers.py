@@ -41,7 +41,8 @@ LAYERS = {
     "api": [
         {"addresses", "passed_on", "places"},
         {"proofs"},
-        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"backend"},
+        {"bundles", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},

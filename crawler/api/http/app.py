@@ -21,7 +21,14 @@ from crawler.api.cleaning import clean
 from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
-from crawler.api.http import bodies, cluster_routes, fast_path, routes, schedule_routes
+from crawler.api.http import (
+    bodies,
+    cluster_routes,
+    fast_path,
+    project_routes,
+    routes,
+    schedule_routes,
+)
 from crawler.api.http.access import CALLER, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
@@ -45,7 +52,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, schedule_routes, cluster_routes)
+PATHS_OF_THE_API = (routes, schedule_routes, project_routes, cluster_routes)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"

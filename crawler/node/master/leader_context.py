@@ -18,6 +18,7 @@ from crawler.coordination.tombstones import Tombstones
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.scheduler import SchedulerSettings
 
 
@@ -55,6 +56,8 @@ class LeaderContext:
     refusals: Refusals
     trail: Trail = field(default_factory=Trail)
     """The audit of this master."""
+    keep_versions: int = DeploySettings().keep
+    """How many versions of a project are kept."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

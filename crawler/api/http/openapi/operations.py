@@ -64,6 +64,8 @@ class Operation:
     has_query: bool = False
     query: tuple[Schema, ...] = ()
     """Further parameters of its query."""
+    takes: str = _JSON
+    """The media type of its body."""
     types: tuple[str, ...] = (_JSON,)
     """The media types of its answer."""
     others: Mapping[int, Schema] = field(default_factory=dict)
@@ -84,6 +86,7 @@ _PROCESS = _in_query("process", {"type": "integer", "minimum": 0, "maximum": 999
 _SECONDS = _in_query("seconds", {"type": "number", "minimum": LEAST_S, "maximum": MOST_S})
 _LIMIT = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS})
 _FORM = _in_query("format", {"enum": list(FORMS)})
+_ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
 
@@ -147,6 +150,29 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.pause_schedule": Operation("pauseSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.resume_schedule": Operation("resumeSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.run_schedule": Operation("runSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.deploy": Operation(
+        "deployBundle",
+        ref("Project"),
+        _WRITES | _BODY,
+        "Bundle",
+        ref("ProjectName"),
+        query=(_ROLL,),
+        takes="application/zip",
+    ),
+    "crawler.projects": Operation("listProjects", ref("ListProjectsResponse"), _READS),
+    "crawler.project": Operation(
+        "getProject", ref("Project"), _READS | _NAMED, name=ref("ProjectName")
+    ),
+    "crawler.rollback": Operation(
+        "rollbackProject",
+        ref("Project"),
+        _WRITES | _BODY | _NAMED,
+        "Rollback",
+        ref("ProjectName"),
+    ),
+    "crawler.delete_project": Operation(
+        "deleteProject", ref("Project"), _WRITES | _NAMED, name=ref("ProjectName")
+    ),
     "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
