@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -93,11 +94,14 @@ class FolderPlace:
         except OSError as error:
             raise _unavailable(self._folder, error) from None
 
-    def sweep(self) -> None:
-        """Remove what was begun and never ended. Call it before anything is put."""
+    def sweep(self, spared_s: float) -> None:
+        """Remove what was begun longer than that many seconds ago, and never ended. Several masters
+        of one machine may have the folder, so what is younger may still be written."""
+        until_s = time.time() - spared_s
         for path in self._folder.glob(f"{BEGUN}*"):
             with suppress(OSError):
-                path.unlink()
+                if path.stat().st_mtime < until_s:
+                    path.unlink()
 
     def _path(self, digest: str) -> Path:
         if not is_digest(digest):

@@ -88,8 +88,8 @@ class MasterBundles:
 
     def keep_forever(self) -> None:
         """Fetch what projects name, and remove what none does, until the greenlet ends."""
-        _in_thread(self._place.sweep)
         while True:
+            _in_thread(self._place.sweep, SPARED_S)
             try:
                 self._keep()
             except CrawlerError as error:
