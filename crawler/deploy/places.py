@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from crawler.deploy import bundle
 from crawler.errors import NotFound, Unavailable
 from crawler.folders import make_folder, sync_folders
 from crawler.model.projects import SHORT, is_digest
@@ -59,9 +60,9 @@ class FolderPlace:
     def put(self, digest: str, path: Path) -> None:
         """Copy the file under another name first: a copy that is cut off counts for nothing."""
         target = self._path(digest)
-        if target.exists():
-            return
         try:
+            if target.exists() and bundle.digest_of(target) == digest:
+                return
             changed = make_folder(self._folder)
             with path.open("rb") as source:
                 write_whole(source, digest, target)
@@ -121,15 +122,19 @@ def write_whole(source: BinaryIO, digest: str, to: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         if seen.hexdigest() != digest:
-            raise Damaged(
-                f"bundle {digest[:SHORT]} is damaged: its bytes have the digest "
-                f"{seen.hexdigest()[:SHORT]}; deploy it again"
-            )
+            raise damaged(digest)
         os.replace(begun, to)
     except BaseException:
         with suppress(OSError):
             os.unlink(begun)
         raise
+
+
+def damaged(digest: str) -> Damaged:
+    """Return that bytes are not those of a bundle."""
+    return Damaged(
+        f"bundle {digest[:SHORT]} is damaged: its bytes have another digest; deploy it again"
+    )
 
 
 def absent(digest: str) -> str:

@@ -6,7 +6,8 @@ import io
 import pytest
 
 from crawler.deploy.places import BEGUN, Damaged, FolderPlace, write_whole
-from crawler.errors import NotFound, Unavailable
+from crawler.deploy.shared_place import SharedPlace
+from crawler.errors import ConfigError, NotFound, Unavailable
 
 CONTENT = b"code of a project" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -20,9 +21,10 @@ def bundle(tmp_path):
     return path
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(params=["folder", "url"])
 def place(request, tmp_path):
-    return FolderPlace(tmp_path / "kept" / "bundles")
+    folder = tmp_path / "kept" / "bundles"
+    return FolderPlace(folder) if request.param == "folder" else SharedPlace(f"file://{folder}")
 
 
 def test_a_bundle_comes_back_as_it_was_put(place, bundle, tmp_path):
@@ -92,6 +94,8 @@ def test_a_bundle_that_was_damaged_in_its_folder_is_never_handed_out(tmp_path, b
     with pytest.raises(Damaged, match="deploy it again"):
         place.fetch(DIGEST, tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
+    place.put(DIGEST, bundle)
+    place.fetch(DIGEST, tmp_path / "a.zip")
 
 
 def test_what_a_kill_left_behind_does_not_count_and_is_swept(tmp_path):
@@ -116,3 +120,33 @@ def test_a_file_that_is_cut_off_on_the_way_leaves_nothing(tmp_path):
     with pytest.raises(Damaged):
         write_whole(io.BytesIO(CONTENT[:-1]), DIGEST, tmp_path / "a.zip")
     assert not list(tmp_path.iterdir())
+
+
+# -- a URL ---
+
+
+def test_what_a_kill_left_behind_at_a_url_does_not_count(tmp_path):
+    (tmp_path / f"{BEGUN}x").write_bytes(CONTENT[:5])
+    (tmp_path / "notes.zip").write_bytes(b"of others")
+    assert not SharedPlace(f"file://{tmp_path}").digests()
+
+
+def test_a_bundle_that_was_damaged_at_its_url_is_never_handed_out(tmp_path, bundle):
+    place = SharedPlace(f"file://{tmp_path}/kept")
+    place.put(DIGEST, bundle)
+    (tmp_path / "kept" / f"{DIGEST}.zip").write_bytes(CONTENT[:-1])
+    with pytest.raises(Damaged, match="deploy it again"):
+        place.fetch(DIGEST, tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("url", ["nothing://here/x", "no url", "file:///dev/null/x"])
+def test_a_url_that_cannot_be_used_is_told_with_its_setting(bundle, url):
+    with pytest.raises(Unavailable, match=r"bundles are kept there \(deploy\.url\)"):
+        SharedPlace(url).put(DIGEST, bundle)
+
+
+def test_without_pyarrow_a_url_is_a_fault_of_the_settings(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"deploy\.url: needs pyarrow"):
+        SharedPlace("file:///x")

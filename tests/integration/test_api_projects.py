@@ -180,6 +180,29 @@ def test_a_master_keeps_what_projects_name_and_removes_the_rest(cluster, client,
         supervisor.stop()
 
 
+def test_with_a_url_all_masters_share_what_is_deployed(cluster, client, made, tmp_path):
+    shared = tmp_path / "shared"
+    settings = DeploySettings(url=f"file://{shared}")
+    one, another = (
+        MasterBundles(settings, tmp_path / name, cluster.projects["leader"], list, Peers())
+        for name in ("one", "another")
+    )
+    version = one.take("shop", [made.path.read_bytes()], "ann")
+    assert [path.name for path in shared.iterdir()] == [f"{version.digest}.zip"]
+    assert b"".join(another.give(version.digest, CALL)) == made.path.read_bytes()
+    with pytest.raises(NotFound, match="no master has bundle"):
+        another.give("c" * 64, CALL)
+
+
+def test_a_record_of_what_is_no_bundle_is_refused(cluster):
+    node = Client(cluster.addresses["leader"], token=lambda: SECRET)
+    try:
+        with pytest.raises(InvalidArgument, match="digest: 'x' is not allowed; allowed are the 64"):
+            node.deploy("shop", Version("x"), False, CALL)
+    finally:
+        node.close()
+
+
 def test_a_project_is_rolled_back_and_deleted(client, made, tmp_path):
     client.upload(upload(made.path), CALL)
     (tmp_path / "project" / "shop.py").write_text("another")

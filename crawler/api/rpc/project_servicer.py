@@ -10,7 +10,8 @@ from google.protobuf import empty_pb2
 from crawler.api.backend import Call
 from crawler.api.rpc import project_codec
 from crawler.api.service import Service
-from crawler.errors import InvalidArgument
+from crawler.errors import InvalidArgument, shown
+from crawler.model.projects import DIGEST_WORDS, is_digest
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import project_schemas
 
@@ -66,9 +67,13 @@ class ProjectServicer:
     def RecordBundle(self, request: pb.RecordRequest, context: grpc.ServicerContext) -> pb.Project:
         """Record a bundle that another master keeps."""
         call = self._call(context)
+        name = project_schemas.load_name(request.project)
         version = project_codec.version_from(request.version)
-        backend = self._service.backend(call)
-        found = backend.deploy(request.project, version, request.roll, call)
+        if not is_digest(version.digest):
+            raise InvalidArgument(
+                f"digest: {shown(version.digest)} is not allowed; allowed are {DIGEST_WORDS}"
+            )
+        found = self._service.backend(call).deploy(name, version, request.roll, call)
         return project_codec.project_message(found)
 
     def FetchBundle(

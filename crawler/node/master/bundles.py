@@ -1,7 +1,8 @@
 """The bundles of a master: it takes them from clients, gives them to workers and to other masters,
 keeps those that projects name, and removes the others.
 
-Each master keeps all of them, so that any can go. Whatever waits for a disk runs in a native
+Each master keeps all of them, so that any can go; all share one place besides if the settings name
+one. Whatever waits for a disk runs in a native
 thread.
 """
 
@@ -24,6 +25,7 @@ from crawler.api.rpc.peers import Peers
 from crawler.coordination.projects import Projects
 from crawler.deploy import bundle
 from crawler.deploy.places import BEGUN, FolderPlace
+from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Unavailable
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Version, is_digest
@@ -52,10 +54,12 @@ class MasterBundles:
         others: Callable[[], Sequence[str]],
         peers: Peers,
     ) -> None:
-        """`others` returns the addresses of the other masters."""
+        """`others` returns the addresses of the other masters. Raises ConfigError without what
+        `deploy.url` needs."""
         self._most_mb = settings.max_mb
         self._folder = folder
         self._place = FolderPlace(folder)
+        self._shared = SharedPlace(settings.url) if settings.url else None
         self._projects = projects
         self._others = others
         self._peers = peers
@@ -103,6 +107,8 @@ class MasterBundles:
         for digest in sorted(named - kept):
             with suppress(NotFound):
                 self._fetch(digest)
+        if self._shared is not None:
+            _in_thread(self._share, named)
         for digest in sorted(kept - named):
             _in_thread(self._drop, digest)
 
@@ -115,14 +121,30 @@ class MasterBundles:
                 "deploy it under its own name"
             )
         digest = bundle.digest_of(path)
+        if self._shared is not None:
+            self._shared.put(digest, path)
         self._place.put(digest, path)
         with suppress(OSError):
             os.utime(self._path(digest))  # it may have been there, and nobody needed it any more
         size, requirements = path.stat().st_size, bundle.requirements_in(path)
         return Version(digest, 0, by, size, tuple(manifest.spiders), requirements)
 
+    def _share(self, named: set[str]) -> None:
+        """Bring to the shared place what it lacks of the bundles that are here. Raises
+        Unavailable."""
+        assert self._shared is not None  # the caller has looked
+        for digest in named - set(self._shared.digests()):
+            if self._path(digest).exists():
+                self._shared.put(digest, self._path(digest))
+
     def _fetch(self, digest: str) -> None:
-        """Get a bundle from another master. Raises NotFound if none has it."""
+        """Get a bundle from the shared place, or else from another master. Raises NotFound if
+        nobody has it."""
+        if self._shared is not None:
+            try:
+                return _in_thread(self._shared.fetch, digest, self._path(digest))
+            except CrawlerError as error:
+                log.warning("no bundle from deploy.url", digest=digest, error=str(error))
         for address in self._others():
             try:
                 with self._begun() as (path, file):
@@ -141,6 +163,8 @@ class MasterBundles:
         with suppress(FileNotFoundError):
             if time.time() - self._path(digest).stat().st_mtime > SPARED_S:
                 self._place.remove(digest)
+                if self._shared is not None:
+                    self._shared.remove(digest)
                 log.info("removed a bundle that no project names", digest=digest)
 
     def _path(self, digest: str) -> Path:
