@@ -56,6 +56,34 @@ class Project:
     mod_revision: int = 0
     """The store's revision of this value; 0 if it was never stored."""
 
+    @property
+    def before(self) -> Version | None:
+        """The version that was deployed before the current one; None if none is kept."""
+        digests = [each.digest for each in self.versions]
+        older = digests[digests.index(self.current) + 1 :] if self.current in digests else []
+        return self.version(older[0]) if older else None
+
+    def named(self, digest: str) -> Version | None:
+        """Return the version whose digest begins so, with 12 digits or more; None if there is
+        none."""
+        if len(digest) < SHORT:
+            return None
+        return next((each for each in self.versions if each.digest.startswith(digest)), None)
+
     def version(self, digest: str) -> Version | None:
         """Return the version of that bundle; None if it is not kept."""
         return next((each for each in self.versions if each.digest == digest), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectView:
+    """A project as a client sees it."""
+
+    project: Project
+    rolled: int = 0
+    """How many runs go on with its current bundle because of the request."""
+
+
+def absent(name: str) -> str:
+    """Return that there is no such project."""
+    return f"no project {name!r}; `crawler projects` shows those that there are"

@@ -15,6 +15,12 @@ class DeploySettings:
         "bundles",
         "Folder in which a master keeps the bundles of projects.",
     )
+    url: str = setting(
+        "",
+        "Where all masters keep the bundles besides, as pyarrow.fs names it: s3://bucket/path, "
+        "gs://bucket/path or file:///path. If empty, the masters have them from each other alone.",
+        secret=True,
+    )
     max_mb: int = setting(
         64,
         "Largest bundle. Unpacked it may be ten times as large.",

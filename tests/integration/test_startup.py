@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from crawler.api.rpc.worker import CrawlsServicer
 from crawler.cli.base import commands
 from crawler.cli.index import INDEX
 from crawler.metrics import Metrics
+from crawler.model.projects import Version
 from crawler.model.records import Owner, Spec
 from crawler.runtime import quiet_grpc
 from crawler.settings.sections import ApiSettings
@@ -130,12 +132,15 @@ CLIENTS = {
     "stop": ["fiction"],
     "audit": [],
     "delete": ["--label=team=none"],
+    "deploy": [str(ROOT / "tests" / "data" / "project"), "--project=shop"],
     "drain": ["2"],
     "explain": ["fiction"],
     "history": ["fiction"],
     "nodes": [],
     "runs": [],
     "plugins": [],
+    "projects": [],
+    "rollback": ["shop", "a" * 64],
     "schedule": ["list"],
     "secret": ["list"],
     "stats": ["fiction"],
@@ -165,7 +170,9 @@ def cluster():
     worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     worker.start()
     backend = FakeBackend()
-    with running(Master(backend)) as (master,):
+    version = Version("a" * 64, spiders=("books",))
+    bundles = SimpleNamespace(take=lambda project, chunks, by: (list(chunks), version)[1])
+    with running(Master(backend, bundles=bundles)) as (master,):
         added = backend.add(Spec("fiction", "books"), CALL)
         owner = Owner("w-1", f"127.0.0.1:{worker.port}")
         backend.resources["fiction"] = added.replace(owner=owner)

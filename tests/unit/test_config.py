@@ -118,6 +118,7 @@ SAMPLES = {
     "crawl.max_failure_share": ("0.25", 0.25),
     "secrets.key": (SECRET_KEY, [SECRET_KEY]),
     "deploy.folder": ("kept", "kept"),
+    "deploy.url": ("s3://kept/bundles", "s3://kept/bundles"),
     "deploy.max_mb": ("5", 5),
     "deploy.keep": ("3", 3),
     "logs.level": ("debug", "debug"),

@@ -17,6 +17,7 @@ from crawler.api.rpc import (
 )
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.places import is_forwarded
+from crawler.api.rpc.project_servicer import ProjectServicer
 from crawler.api.service import Service
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
@@ -36,7 +37,7 @@ _LONGEST_S = 86_400.0
 """gRPC reports a call without a deadline as one that ends in centuries."""
 
 
-class Servicer(pb_grpc.CrawlerMasterServicer):
+class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
     """Checks the calls and passes them to the service."""
 
     def __init__(self, service: Service, settings: ApiSettings) -> None:

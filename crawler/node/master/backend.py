@@ -16,6 +16,7 @@ from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
     Node,
     Query,
@@ -45,6 +46,7 @@ from crawler.node.master.life_requests import LifeRequests
 from crawler.node.master.listing import page_of
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.project_requests import ProjectRequests
 from crawler.node.master.schedule_requests import ScheduleRequests
 from crawler.node.master.secret_requests import SecretRequests
 from crawler.node.master.token_requests import TokenRequests
@@ -77,6 +79,7 @@ class LeaderBackend:
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
         self._life = LifeRequests(ctx, writer, self.live.of_run)
+        self._projects = ProjectRequests(ctx, writer, ctx.keep_versions, self.live.of_run)
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
@@ -228,6 +231,26 @@ class LeaderBackend:
         """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
         runs may not overlap."""
         return self._schedules.run(name, call.bounds)
+
+    def deploy(self, project: str, version: Version, roll: bool, call: Call) -> ProjectView:
+        """Make a bundle that is kept the current one of a project."""
+        return self._projects.deploy(project, version, roll, call)
+
+    def projects(self, call: Call) -> Sequence[ProjectView]:
+        """Return all projects, by name."""
+        return self._projects.all()
+
+    def project(self, name: str, call: Call) -> ProjectView:
+        """Return one project. Raises NotFound."""
+        return self._projects.get(name)
+
+    def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
+        """Make another version of a project the current one. Raises NotFound."""
+        return self._projects.rollback(name, digest, roll, call)
+
+    def delete_project(self, name: str, call: Call) -> ProjectView:
+        """Remove a project, and return it. Raises NotFound, WrongState."""
+        return self._projects.remove(name)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that this master has, the oldest first."""

@@ -19,6 +19,7 @@ from crawler.history.history import History, NoHistory
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.scheduler import SchedulerSettings
 
 
@@ -58,6 +59,8 @@ class LeaderContext:
     """The audit of this master."""
     history: History = field(default_factory=NoHistory)
     """The history of the tasks."""
+    keep_versions: int = DeploySettings().keep
+    """How many versions of a project are kept."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

@@ -70,9 +70,7 @@ def test_a_link_may_lead_to_a_file_of_the_project_alone(project, tmp_path):
     for target in ("/etc/passwd", tmp_path, project / "lib"):
         link = project / "out"
         link.symlink_to(target)
-        with pytest.raises(
-            InvalidArgument, match=r"is a link to .*; allowed are links to files in"
-        ):
+        with pytest.raises(InvalidArgument, match=r"is a link to .*; allowed are links to"):
             made(project, tmp_path)
         link.unlink()
 

@@ -65,6 +65,8 @@ class Operation:
     has_query: bool = False
     query: tuple[Schema, ...] = ()
     """Further parameters of its query."""
+    takes: str = _JSON
+    """The media type of its body."""
     types: tuple[str, ...] = (_JSON,)
     """The media types of its answer."""
     others: Mapping[int, Schema] = field(default_factory=dict)
@@ -87,6 +89,7 @@ _LIMIT = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RE
 _MOST = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LIMIT})
 _RUN_STATE = _in_query("state", {"enum": ["", *(state.value for state in RunState)]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
+_ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
 
@@ -150,6 +153,29 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.pause_schedule": Operation("pauseSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.resume_schedule": Operation("resumeSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.run_schedule": Operation("runSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.deploy": Operation(
+        "deployBundle",
+        ref("Project"),
+        _WRITES | _BODY,
+        "Bundle",
+        ref("ProjectName"),
+        query=(_ROLL,),
+        takes="application/zip",
+    ),
+    "crawler.projects": Operation("listProjects", ref("ListProjectsResponse"), _READS),
+    "crawler.project": Operation(
+        "getProject", ref("Project"), _READS | _NAMED, name=ref("ProjectName")
+    ),
+    "crawler.rollback": Operation(
+        "rollbackProject",
+        ref("Project"),
+        _WRITES | _BODY | _NAMED,
+        "Rollback",
+        ref("ProjectName"),
+    ),
+    "crawler.delete_project": Operation(
+        "deleteProject", ref("Project"), _WRITES | _NAMED, name=ref("ProjectName")
+    ),
     "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
     "crawler.history": Operation(
         "getHistory", ref("GetHistoryResponse"), _READS | _NAMED, query=(_MOST,)
