@@ -91,6 +91,11 @@ def read_manifest(path: Path, most_mb: int = MOST_MB) -> Manifest:
         return manifests.decode(_small(archive, MANIFEST))
 
 
+def unpacked_manifest(folder: Path) -> Manifest:
+    """Return what a bundle says of itself that is unpacked in a folder. Raises InvalidArgument."""
+    return manifests.decode((folder / MANIFEST).read_bytes())
+
+
 def requirements_in(path: Path) -> int:
     """Return how many packages the lock of a bundle names."""
     with _opened(path) as archive:

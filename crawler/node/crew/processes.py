@@ -60,6 +60,7 @@ class Processes:
     ) -> None:
         """How many there are is in the settings of the worker. `programs` has the bundles of
         projects."""
+        self.has_processes = True
         self._settings = settings
         self._clock = clock
         self._programs = programs or NoPrograms()
