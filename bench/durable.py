@@ -23,6 +23,7 @@ from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Put, created_at
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
+from crawler.history.history import History, NoHistory
 from crawler.model.records import Leadership, Node, Resource
 from crawler.node.master.assignment import assigned
 from crawler.node.master.leader_context import LeaderContext, Refusals
@@ -71,7 +72,7 @@ def rows() -> list[Row]:
         leadership, lease = ground.elected()
         puts = _as_assigned(workers, resources, leadership)
         limits = [_limit(ground, leadership, puts)]
-        took_s, margin = _place(ground, leadership, lease)
+        took_s, margin = place(ground, leadership, lease)
         limits.append(_limit(ground, leadership, puts))
         reference = _reference(ground, workers, resources)
         lease.revoke()
@@ -128,7 +129,9 @@ def _limit(ground: Ground, leadership: Leadership, puts: Sequence[Put]) -> float
 # -- ours ------------------------------------------------------------------------------------------
 
 
-def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float, float]:
+def place(
+    ground: Ground, leadership: Leadership, lease: Lease, history: History | None = None
+) -> tuple[float, float]:
     """A whole term: seconds from its first pass to the last commit, and the least lease margin."""
     clock = SystemClock()
     ledger = Counting(ground.store, ground.keys)
@@ -149,6 +152,7 @@ def _place(ground: Ground, leadership: Leadership, lease: Lease) -> tuple[float,
         secrets=Secrets(ground.store, ground.keys, Seals([])),
         schedules=Schedules(ground.store, ground.keys, clock),
         projects=Projects(ground.store, ground.keys, clock),
+        history=history or NoHistory(),
     )
     term = Term(context)
     cluster.start(ground.supervisor)

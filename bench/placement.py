@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tests.patched  # noqa: F401  # prepares the process as production does
-from bench import decisions, durable, posting, schedules, takeover
+from bench import decisions, durable, history, posting, schedules, takeover
 from bench.table import Row, report, write
 
 RESULT = Path("placement.json")
@@ -26,6 +26,7 @@ ROWS: dict[str, Callable[[], Sequence[Row]]] = {
     "death": lambda: [decisions.death()],
     "takeover": lambda: [takeover.row()],
     "schedules": lambda: [schedules.row()],
+    "history": lambda: [history.row()],
     "posting": lambda: [posting.row(), posting.doors_row()],
 }
 

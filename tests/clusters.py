@@ -14,7 +14,13 @@ from crawler.errors import CrawlerError, Unavailable
 from crawler.model.records import Query
 from crawler.node.node import Node
 from crawler.settings.scheduler import SchedulerSettings
-from crawler.settings.sections import ApiSettings, CoordinationSettings, NodeSettings, Settings
+from crawler.settings.sections import (
+    ApiSettings,
+    CoordinationSettings,
+    HistorySettings,
+    NodeSettings,
+    Settings,
+)
 from crawler.settings.worker import IN_PROCESS, WorkerSettings
 from tests.clients import Client
 from tests.waiting import PATIENCE_S, eventually
@@ -70,6 +76,7 @@ class Cluster:
                 processes=IN_PROCESS,
             ),
             spiders=tuple(spiders),
+            history=HistorySettings(url=""),  # few tests look at it
             folder=str(self.tmp_path),
         )
         return dataclasses.replace(base, **sections)

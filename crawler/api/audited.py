@@ -15,6 +15,7 @@ from crawler.errors import CrawlerError
 from crawler.model import audit
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
@@ -233,6 +234,14 @@ class AuditedBackend:
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records."""
         return self._find().audit(limit, call)
+
+    def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
+        """Return what happened to a task."""
+        return self._find().history(name, limit, call)
+
+    def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
+        """Return the latest runs."""
+        return self._find().runs(query, call)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
@@ -32,6 +33,8 @@ class Call:
     """Whether another master forwarded it. Such a request is not forwarded again."""
     caller: Caller | None = None
     """Who makes it; None if this process does."""
+    cause: str = ""
+    """What makes this process do it, for the history."""
 
     @property
     def bounds(self) -> Mapping[str, str]:
@@ -270,6 +273,16 @@ class Backend(Protocol):
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that the leader has, the oldest first."""
+        ...
+
+    def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
+        """Return the last events of a task, the oldest first, also of a deleted one. Raises
+        NotFound, also where no history is kept."""
+        ...
+
+    def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
+        """Return the latest runs that match, the latest first. Raises NotFound where no history is
+        kept."""
         ...
 
     def report(

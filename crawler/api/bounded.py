@@ -13,6 +13,7 @@ from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submissio
 from crawler.errors import AlreadyExists, Forbidden, NotFound, shown
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.projects import absent as no_project
@@ -218,6 +219,18 @@ class BoundedBackend:
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Refuse, as `update_scheduler` does."""
         self._refuse()
+
+    def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
+        """Return what happened to a task, while it was within the bounds."""
+        found = self._backend.history(name, limit, call)
+        own = [each for each in found if self._caller.owns(each.labels)]
+        if not own:
+            raise NotFound("the history has no such task")
+        return own
+
+    def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
+        """Return the latest runs of tasks within the bounds."""
+        return self._backend.runs(replace(query, labels=self._caller.labels), call)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -14,6 +14,7 @@ from crawler.api.backend import NodeLoad, Page
 from crawler.model.access import NewToken, Token
 from crawler.model.audit import AuditRecord
 from crawler.model.constraints import NONE
+from crawler.model.history import Event, Run
 from crawler.model.policy import (
     Explanation,
     Fault,
@@ -222,6 +223,51 @@ def of_audit(record: AuditRecord) -> Fields:
         "detail": record.detail,
         "reason": record.reason,
         "count": record.count,
+    }
+
+
+def of_event(event: Event) -> Fields:
+    """Return the fields of an event of the history: a HistoryEvent."""
+    return {
+        "time": event.time_ns,
+        "kind": event.kind.value,
+        "task": event.task,
+        "id": event.id,
+        "epoch": event.epoch,
+        "generation": event.generation,
+        "shard": event.shard,
+        "state": event.state.value if event.state else "",
+        "worker": event.worker,
+        "reason": event.reason,
+        "who": event.who,
+        "spider": event.spider,
+        "labels": event.labels,
+        "counts": of_counts(event.counts),
+        "late": event.late,
+        "step": int(event.step),
+        "run": event.run,
+    }
+
+
+def of_run(run: Run) -> Fields:
+    """Return the fields of a run: a Run."""
+    return {
+        "task": run.task,
+        "id": run.id,
+        "epoch": run.epoch,
+        "generation": run.generation,
+        "shard": run.shard,
+        "state": run.state.value,
+        "worker": run.worker,
+        "spider": run.spider,
+        "placed_time": run.placed_ns,
+        "begun_time": run.begun_ns,
+        "ended_time": run.ended_ns,
+        "reason": run.reason,
+        "who": run.who,
+        "counts": of_counts(run.counts),
+        "labels": run.labels,
+        "run": run.run,
     }
 
 

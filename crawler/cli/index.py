@@ -83,6 +83,11 @@ INDEX: Mapping[str, Source] = {
         patch,
         "Look at what workers keep of their tasks, on this machine or in Redis, or remove it.",
     ),
+    "history": Source(
+        "history",
+        quiet_grpc,
+        "Show what happened to TASK: when it was added, placed, begun, moved, ended, and by whom.",
+    ),
     "items": Source("items", patch, "Write the items of TASK, over all runs of its last crawl."),
     "login": Source("login", quiet_grpc, "Sign in at the OpenID provider of the cluster."),
     "logout": Source(
@@ -138,6 +143,7 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Run TASK of a cluster once more, from the beginning: it is done, failed or was stopped.",
     ),
+    "runs": Source("history", quiet_grpc, "List the latest runs of all tasks, the latest first."),
     "runspider": Source(
         "runspider",
         patch,

@@ -28,7 +28,7 @@ from crawler.local.ports import free_ports, is_free
 from crawler.local.processes import LocalProcess
 from crawler.settings import config as config_files
 from crawler.settings import tls_files
-from crawler.settings.sections import Settings
+from crawler.settings.sections import HistorySettings, Settings
 
 HOST = "127.0.0.1"
 READY_S = 30.0
@@ -98,6 +98,8 @@ class LocalCluster:
             **(environment or {}),
         }
         settings = config_files.load(config, {**os.environ, **self._environment})
+        if settings.history.url == HistorySettings().url:  # a history is of one etcd
+            self._environment["CRAWLER_HISTORY_URL"] = f"sqlite:///{self.folder}/history.db"
         self.scheme = "https" if settings.tls.cert else "http"
         """The scheme of the URLs of its nodes."""
         self.ca = str(Path(settings.folder, settings.tls.ca)) if settings.tls.cert else ""
@@ -154,6 +156,8 @@ class LocalCluster:
         self._stop_nodes()
         self.etcd.stop()
         (self.folder / KEY_FILE).unlink(missing_ok=True)  # what it opens is gone too
+        for file in self.folder.glob("history.db*"):  # it is of an etcd that is gone
+            file.unlink(missing_ok=True)
 
     def wait_until_ready(self, node: LocalNode) -> None:
         """Wait for /readyz. Raises ClusterFailed with the end of the node's log."""

@@ -6,7 +6,8 @@ It never has the value of a parameter, of a secret, or the text of a token.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from crawler.model.times import moment
 
 DONE = "done"
 """The outcome of what was carried out."""
@@ -84,7 +85,7 @@ class AuditRecord:
 def told(record: AuditRecord) -> dict[str, object]:
     """Return a record as the fields of a line. What nobody needs is left out."""
     found: dict[str, object] = {
-        "time": _moment(record.time_ns),
+        "time": moment(record.time_ns),
         "who": record.who,
         "role": record.role,
         "from": record.address,
@@ -99,8 +100,3 @@ def told(record: AuditRecord) -> dict[str, object]:
     if record.count != 1:
         found["count"] = record.count
     return found
-
-
-def _moment(time_ns: int) -> str:
-    moment = datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-    return moment.replace("+00:00", "Z")

@@ -22,6 +22,7 @@ from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.store import Store
 from crawler.errors import ConfigError, CrawlerError, Retryable
+from crawler.history.make import history_of
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
@@ -233,8 +234,10 @@ class Node:
 
     def _build_master(self) -> None:
         faces = self._faces
+        settings, clock = self._settings, self._clock
         peers, tokens = faces.peers(forwards=True), faces.access.tokens
-        master = Master(self._store, self._settings, self._clock, peers, tokens, faces.trail)
+        history = history_of(settings.history, settings.folder, self._metrics, clock)
+        master = Master(self._store, settings, clock, peers, tokens, faces.trail, history)
         self._role = master
         faces.serve_master(master.service)
 

@@ -438,6 +438,122 @@ class ListAuditResponse(_message.Message):
     records: _containers.RepeatedCompositeFieldContainer[AuditRecord]
     def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ...) -> None: ...
 
+class HistoryEvent(_message.Message):
+    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    SPIDER_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    LATE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    time: int
+    kind: str
+    task: str
+    id: str
+    epoch: int
+    generation: int
+    shard: int
+    state: str
+    worker: str
+    reason: str
+    who: str
+    spider: str
+    labels: _containers.ScalarMap[str, str]
+    counts: Counts
+    late: bool
+    step: int
+    run: int
+    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
+
+class GetHistoryRequest(_message.Message):
+    __slots__ = ("name", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: int
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class GetHistoryResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[HistoryEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ...) -> None: ...
+
+class Run(_message.Message):
+    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    SPIDER_FIELD_NUMBER: _ClassVar[int]
+    PLACED_TIME_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_TIME_FIELD_NUMBER: _ClassVar[int]
+    ENDED_TIME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    id: str
+    epoch: int
+    generation: int
+    shard: int
+    state: str
+    worker: str
+    spider: str
+    placed_time: int
+    begun_time: int
+    ended_time: int
+    reason: str
+    who: str
+    counts: Counts
+    labels: _containers.ScalarMap[str, str]
+    run: int
+    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ("limit", "state")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    state: str
+    def __init__(self, limit: _Optional[int] = ..., state: _Optional[str] = ...) -> None: ...
+
+class ListRunsResponse(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[Run]
+    def __init__(self, runs: _Optional[_Iterable[_Union[Run, _Mapping]]] = ...) -> None: ...
+
 class ListNodesRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

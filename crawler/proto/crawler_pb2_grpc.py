@@ -238,6 +238,16 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.GetHistory = channel.unary_unary(
+                '/CrawlerMaster/GetHistory',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.GetHistoryRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.GetHistoryResponse.FromString,
+                _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/CrawlerMaster/ListRuns',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -559,6 +569,21 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHistory(self, request, context):
+        """GET /crawler/resource/{name}/history?limit=: the last events of a task, the oldest first, also
+        of one that was deleted. The leader reads its database (docs/history.md).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """GET /crawler/runs?state=&limit=: the latest runs of all tasks, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -775,6 +800,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'GetHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistory,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.GetHistoryRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.GetHistoryResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -1869,6 +1904,60 @@ class CrawlerMaster:
             '/CrawlerMaster/ListAudit',
             crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetHistory',
+            crawler_dot_proto_dot_crawler__pb2.GetHistoryRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.GetHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListRuns',
+            crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

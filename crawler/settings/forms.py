@@ -132,6 +132,11 @@ USER_NAME = Form(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?", "the name of a user of 
 REDIS = Form(
     r"(?s:.*)", f"{redis_url.ALLOWED} or nothing", _is_redis_url_or_empty, mask=without_login
 )
+HISTORY = Form(
+    r"((sqlite:///|postgres(ql)?(\+psycopg)?://)[^\s]+)?",
+    "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or nothing",
+    mask=without_login,
+)
 SECRET_KEY = Form(r"(?s:.*)", "32 bytes in base64", is_key)
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

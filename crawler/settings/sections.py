@@ -254,6 +254,22 @@ class LogSettings:
 
 
 @dataclass(frozen=True, repr=False)
+class HistorySettings:
+    """Where the history of the tasks is kept, and for how long."""
+
+    url: str = setting(
+        "sqlite:///history.db",
+        "Database of the history: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE. "
+        "Several machines need PostgreSQL. If empty, no history is kept; see docs/history.md.",
+        form=forms.HISTORY,
+        secret=True,
+    )
+    keep_days: float = setting(
+        90.0, "How many days an event is kept; 0 means for ever.", unit="days", least=0
+    )
+
+
+@dataclass(frozen=True, repr=False)
 class Settings:
     """All settings, with one field for each section."""
 
@@ -268,6 +284,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     deploy: DeploySettings = field(default_factory=DeploySettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""

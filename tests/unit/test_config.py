@@ -123,6 +123,8 @@ SAMPLES = {
     "deploy.keep": ("3", 3),
     "logs.level": ("debug", "debug"),
     "logs.style": ("json", "json"),
+    "history.url": ("postgresql://me:pw@db/crawler", "postgresql://me:pw@db/crawler"),
+    "history.keep_days": ("7", 7.0),
     "logs.audit": ("audit.jsonl", "audit.jsonl"),
 }
 TOGETHER = {

@@ -22,7 +22,7 @@ LAYERS = {
         {"redaction", "schedules"},
         {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
-        {"coordination", "scheduler", "engine", "debugging", "audit_log"},
+        {"coordination", "scheduler", "engine", "debugging", "audit_log", "history"},
         {"api", "plugins"},
         {"node"},
         {"demo", "terminal"},
@@ -138,6 +138,7 @@ CLI = (
         "cluster",
         "drain",
         "frontier",
+        "history",
         "items",
         "life",
         "local",
@@ -188,6 +189,12 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
+        (
+            "alembic",
+            "history/migrations/steps.py history/migrations/env.py"
+            " history/migrations/versions/r0001_events.py"
+            " history/migrations/versions/r0002_marks.py",
+        ),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

@@ -64,6 +64,8 @@ NEEDS: Mapping[str, Need] = {
     "crawler.rollback": Need.CLUSTER,
     "crawler.delete_project": Need.CLUSTER,
     "crawler.audit": Need.CLUSTER,
+    "crawler.history": Need.READ,
+    "crawler.runs": Need.READ,
     "crawls.processes": Need.READ,
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,

@@ -25,6 +25,7 @@ from crawler.api.http import (
     bodies,
     cluster_routes,
     fast_path,
+    history_routes,
     project_routes,
     routes,
     schedule_routes,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, schedule_routes, project_routes, cluster_routes)
+PATHS_OF_THE_API = (routes, schedule_routes, project_routes, cluster_routes, history_routes)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"

@@ -19,6 +19,7 @@ from crawler.api.failures import Failure
 from crawler.errors import InvalidArgument
 from crawler.model.access import NewToken, Token
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run
 from crawler.model.policy import Explanation, SchedulerView
 from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
@@ -157,6 +158,17 @@ def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:
     """Return records of the audit."""
     plan = pb.AuditRecord.DESCRIPTOR
     return {"records": [_body(plan, fields.of_audit(each)) for each in found]}
+
+
+def history(found: Sequence[Event]) -> dict[str, Any]:
+    """Return events of the history."""
+    plan = pb.HistoryEvent.DESCRIPTOR
+    return {"events": [_body(plan, fields.of_event(each)) for each in found]}
+
+
+def runs(found: Sequence[Run]) -> dict[str, Any]:
+    """Return runs."""
+    return {"runs": [_body(pb.Run.DESCRIPTOR, fields.of_run(each)) for each in found]}
 
 
 def leader(leader: Leader) -> dict[str, Any]:

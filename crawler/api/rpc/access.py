@@ -64,6 +64,8 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}RecordBundle": Need.NODES,
     f"{_MASTER}FetchBundle": Need.NODES,
     f"{_MASTER}ListAudit": Need.CLUSTER,
+    f"{_MASTER}GetHistory": Need.READ,
+    f"{_MASTER}ListRuns": Need.READ,
     f"{_MASTER}ReportRuns": Need.NODES,
     f"{_WORKER}GetStatistics": Need.READ,
     f"{_WORKER}ListStatistics": Need.READ,

@@ -19,6 +19,7 @@ from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.api.rpc import (
     audit_codec,
     codec,
+    history_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
@@ -39,6 +40,7 @@ from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
@@ -294,6 +296,17 @@ class Client(ProjectCalls):
         """Return the last records of the audit that the leader has, the oldest first."""
         answer = self._read("ListAudit", pb.ListAuditRequest(limit=limit), call)
         return [audit_codec.record_from(each) for each in answer.records]
+
+    def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
+        """Return what happened to a task, the oldest first."""
+        answer = self._read("GetHistory", pb.GetHistoryRequest(name=name, limit=limit), call)
+        return [history_codec.event_from(each) for each in answer.events]
+
+    def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
+        """Return the latest runs, the latest first."""
+        state = query.state.value if query.state else ""
+        answer = self._read("ListRuns", pb.ListRunsRequest(limit=query.limit, state=state), call)
+        return [history_codec.run_from(each) for each in answer.runs]
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -9,6 +9,7 @@ from crawler.api.backend import Call
 from crawler.api.rpc import (
     audit_codec,
     codec,
+    history_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
@@ -23,6 +24,7 @@ from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import (
     audit_schemas,
+    history_schemas,
     policy_schemas,
     schedule_schemas,
     secret_schemas,
@@ -283,6 +285,25 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         limit = audit_schemas.load_limit({"limit": request.limit or None})
         found = self._service.backend(call).audit(limit, call)
         return pb.ListAuditResponse(records=map(audit_codec.record_message, found))
+
+    def GetHistory(
+        self, request: pb.GetHistoryRequest, context: grpc.ServicerContext
+    ) -> pb.GetHistoryResponse:
+        """Return what happened to a task."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        limit = history_schemas.load_limit({"limit": request.limit or None})
+        found = self._service.backend(call).history(name, limit, call)
+        return pb.GetHistoryResponse(events=map(history_codec.event_message, found))
+
+    def ListRuns(
+        self, request: pb.ListRunsRequest, context: grpc.ServicerContext
+    ) -> pb.ListRunsResponse:
+        """Return the latest runs."""
+        call = self._call(context)
+        given = {"limit": request.limit or None, "state": request.state}
+        found = self._service.backend(call).runs(history_schemas.load_runs(given), call)
+        return pb.ListRunsResponse(runs=map(history_codec.run_message, found))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

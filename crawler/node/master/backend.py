@@ -14,6 +14,7 @@ from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.audit import AuditRecord
+from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
@@ -254,6 +255,14 @@ class LeaderBackend:
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that this master has, the oldest first."""
         return self._ctx.trail.last(limit)
+
+    def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
+        """Return the last events of a task, the oldest first."""
+        return self._ctx.history.of_task(name, limit, call.timeout_s)
+
+    def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
+        """Return the latest runs that match, the latest first."""
+        return self._ctx.history.runs(query, call.timeout_s)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

@@ -36,8 +36,10 @@ CONTENDED = (
 class QueuedCommand:
     """A request whose caller waits for the answer."""
 
-    def __init__(self, request: Command, deadline_s: float) -> None:
+    def __init__(self, request: Command, deadline_s: float, who: str = "") -> None:
         self.request = request
+        self.who = who
+        """The name of the caller, or what makes this process ask; empty if nobody knows."""
         self.deadline_s = deadline_s
         self.tries = 0
         self.names: Sequence[str] = ()
@@ -89,7 +91,8 @@ class CommandQueue:
         if len(self._waiting) >= MOST_WAITING:
             self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
-        queued = QueuedCommand(request, self._clock.monotonic() + call.timeout_s)
+        who = call.caller.name if call.caller else call.cause
+        queued = QueuedCommand(request, self._clock.monotonic() + call.timeout_s, who)
         self._waiting.append(queued)
         wake.set()
         if not self._clock.wait(queued.done, call.timeout_s):

@@ -15,6 +15,7 @@ from crawler.coordination.schedules import Schedules
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
+from crawler.history.history import History, NoHistory
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
@@ -58,6 +59,8 @@ class LeaderContext:
     """The audit of this master."""
     keep_versions: int = DeploySettings().keep
     """How many versions of a project are kept."""
+    history: History = field(default_factory=NoHistory)
+    """The history of the tasks."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

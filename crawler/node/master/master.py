@@ -30,6 +30,7 @@ from crawler.coordination.store import Store
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
 from crawler.errors import CrawlerError, Lost, Retryable, Unavailable
+from crawler.history.history import History, NoHistory
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
@@ -64,9 +65,11 @@ class Master:
         peers: Peers | None = None,
         tokens: Tokens | None = None,
         trail: Trail | None = None,
+        history: History | None = None,
     ) -> None:
         """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
-        mirrors them, `trail` its audit. Tests leave them out."""
+        mirrors them, `trail` its audit, `history` that of the tasks. Tests leave them out."""
+        self._history = history or NoHistory()
         self._trail = trail or Trail(clock=clock)
         peers = peers or Peers(forwards=True)
         self._settings = settings
@@ -114,10 +117,12 @@ class Master:
         self._projects.mirror.start(supervisor)
         self._observer.start(supervisor)
         supervisor.spawn("bundles", self._bundles.keep_forever, on_end=OnEnd.RESTART)
+        self._history.start(supervisor)
 
     def stop(self) -> None:
-        """Close the connection to the leader."""
+        """Close the connection to the leader, and write the last of the history."""
         self._observer.close()
+        self._history.close()
 
     def describe(self, node_id: str, address: str) -> Node:
         """Return the registration of this master."""
@@ -293,6 +298,7 @@ class Master:
                 refusals=self._refusals,
                 trail=self._trail,
                 keep_versions=self._settings.deploy.keep,
+                history=self._history,
                 shares_states=bool(self._settings.frontier.url),
             )
         )

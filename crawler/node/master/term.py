@@ -29,7 +29,7 @@ class Term:
         """Carries out the requests of the API."""
         self._timekeeper = Timekeeper(ctx, self.writer, "" if ctx.shares_states else ALONE)
         """Carries out the schedules."""
-        self.writer.shards.with_counts = self.backend.live.of_run
+        self.writer.shards.with_counts = self.writer.telling.with_counts = self.backend.live.of_run
 
     def run(self, seeds: Sequence[Spec]) -> None:
         """Lead until `finish` is called.
@@ -49,6 +49,7 @@ class Term:
                 self.writer.run_pass()
         finally:
             self.ready = False
+            self._ctx.history.follow()
             do_all(self._timekeeper.stop, self.writer.close)
 
     def finish(self) -> None:
@@ -74,6 +75,7 @@ class Term:
         self.writer.begin(seeds)
         self.ready = True
         self._timekeeper.start()
+        self._ctx.history.lead(lambda: (mirrors.all_resources(), mirrors.resources.revision))
         log.info(
             "leading",
             seeds=missing,

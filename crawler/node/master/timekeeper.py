@@ -47,7 +47,7 @@ STEP_S = 0.5
 PLANNED_A_TURN = 100
 """How many schedules are planned before other greenlets get a turn."""
 
-CALL = Call(timeout_s=10.0)
+PATIENCE_S = 10.0
 
 
 class Timekeeper:
@@ -200,7 +200,7 @@ class Timekeeper:
         try:
             faults = parameter_faults(spec)
             begin = Begin(spec, firing.before, faults, self._alone, partial(self._stands, schedule))
-            self._writer.submit(begin, CALL)
+            self._writer.submit(begin, Call(PATIENCE_S, cause=f"schedule {schedule.name}"))
         except Conflict:
             raise
         except Rejected as error:

@@ -28,6 +28,7 @@ from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.node.master.policy import PolicyControl
 from crawler.node.master.shards import Shards
+from crawler.node.master.telling import Telling
 from crawler.node.master.workers import Incarnation, WorkerSnapshot
 
 log = get_logger(__name__)
@@ -53,6 +54,9 @@ class TermWriter:
         self.shards = Shards(lambda: ctx.mirrors.resources.revision)
         """The shards of the tasks that run on several workers."""
         self._deaths = Deaths(ctx)
+        self.telling = Telling(ctx.history, ctx.mirrors, ctx.clock)
+        """Tells the history what was committed."""
+        self.telling.strategy = lambda: ctx.framework.policy.strategy
         self._ids = IdGenerator(ctx.number, ctx.clock)
         self._commands = CommandQueue(ctx.clock, ctx.refusals.on_full)
         self._awake = Event()
@@ -218,9 +222,10 @@ class TermWriter:
     ) -> None:
         """Commit the draft. Fill in `written` as soon as the outcome of each change is known."""
         asked = {name for queued in decided for name in queued.names}
+        self.telling.asked(decided)
         with self._mirrors.resources.writing():
             for landed in self._ctx.ledger.commit(self._ctx.leadership, draft.changes()):
-                self._mirrors.take(landed)
+                self.telling.take(landed)
                 written.update([(outcome.name, outcome) for outcome in landed.outcomes])
                 if not landed.revision:
                     self._note_conflicts(landed.outcomes, asked)
@@ -273,6 +278,7 @@ class TermWriter:
         """Read everything anew: the store did not answer, so nobody knows what it wrote."""
         note = log.debug if self._recovery.attempts else log.warning
         note("writing failed; reading and deciding again", error=str(error))
+        self._ctx.history.doubt()
         while True:
             self._clock.wait(self._ctx.lease.lost, self._recovery.next_s())
             self._ctx.lease.check()

@@ -98,6 +98,8 @@ class FakeBackend:
         self.kept_projects = {}
         self.calls = []
         self.reports = []
+        self.events, self.known_runs = [], []
+        """What it knows of the history."""
         self.records = []
         """What it knows of the audit."""
         self.waits, self.restarts = [], []
@@ -347,6 +349,14 @@ class FakeBackend:
     def audit(self, limit, call):
         self._enter(call)
         return self.records[-limit:]
+
+    def history(self, name, limit, call):
+        self._enter(call)
+        return [each for each in self.events if each.task == name][-limit:]
+
+    def runs(self, query, call):
+        self._enter(call)
+        return [each for each in self.known_runs if query.state in (None, each.state)]
 
     def report(self, node_id, reports, call, load):
         self._enter(call)

@@ -8,6 +8,7 @@ import pytest
 
 from crawler.clock import settle
 from crawler.errors import Unavailable
+from crawler.history.history import NoHistory
 from crawler.model.records import Spec
 from crawler.model.schedules import Overlap
 from crawler.node.master import term, timekeeper
@@ -143,7 +144,9 @@ def test_a_term_closes_its_writer_also_if_its_timekeeper_is_killed_while_it_stop
 
     ended = object.__new__(term.Term)
     ended._ctx = SimpleNamespace(
-        clock=SimpleNamespace(monotonic=lambda: 0.0), settings=SimpleNamespace(check_s=1.0)
+        clock=SimpleNamespace(monotonic=lambda: 0.0),
+        settings=SimpleNamespace(check_s=1.0),
+        history=NoHistory(),
     )
     ended._take_over = lambda seeds: None
     ended._timekeeper = SimpleNamespace(stop=killed)

@@ -60,6 +60,8 @@ def schemas() -> dict[str, Schema]:
         pb.ListSchedulesResponse,
         pb.ListProjectsResponse,
         pb.ListAuditResponse,
+        pb.GetHistoryResponse,
+        pb.ListRunsResponse,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),

@@ -12,6 +12,7 @@ from crawler.api.http.openapi.answers import Schema, ref
 from crawler.debugging.looks import LEAST_S, MOST_S
 from crawler.debugging.profile_forms import FORMS
 from crawler.model.audit import MOST_RECORDS
+from crawler.model.history import MOST_LIMIT, RunState
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
@@ -85,6 +86,8 @@ class Operation:
 _PROCESS = _in_query("process", {"type": "integer", "minimum": 0, "maximum": 999_999_999})
 _SECONDS = _in_query("seconds", {"type": "number", "minimum": LEAST_S, "maximum": MOST_S})
 _LIMIT = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS})
+_MOST = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LIMIT})
+_RUN_STATE = _in_query("state", {"enum": ["", *(state.value for state in RunState)]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
 _ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
@@ -174,6 +177,12 @@ OPERATIONS: Mapping[str, Operation] = {
         "deleteProject", ref("Project"), _WRITES | _NAMED, name=ref("ProjectName")
     ),
     "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
+    "crawler.history": Operation(
+        "getHistory", ref("GetHistoryResponse"), _READS | _NAMED, query=(_MOST,)
+    ),
+    "crawler.runs": Operation(
+        "listRuns", ref("ListRunsResponse"), _READS | _NAMED, query=(_RUN_STATE, _MOST)
+    ),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
     "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),

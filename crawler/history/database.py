@@ -1,0 +1,249 @@
+"""The database of the history: SQLite or PostgreSQL, through SQLAlchemy.
+
+A native thread makes all calls, and imports this file. It raises `Away` and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crawler.errors import ConfigError
+from crawler.history.failures import Away
+from crawler.history.migrations.steps import migrate
+from crawler.history.tables import EVENTS, KEY, MARKS, event_of, row_of
+from crawler.model.history import Event, RunQuery, RunState, Step
+
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+}
+"""Scheme of a URL → SQLAlchemy's name for it, with the driver."""
+CONNECT_S = 10
+LOCK_S = 30
+MARK = "leader"
+DELETED_AT_ONCE = 5_000
+"""How many old events are deleted in one transaction."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _translated(call: Callable[P, R]) -> Callable[P, R]:
+    """Raise Away for what the database or its driver raises."""
+
+    @functools.wraps(call)
+    def translating(*args: P.args, **more: P.kwargs) -> R:
+        try:
+            return call(*args, **more)
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            foreign = getattr(error, "orig", None) or error
+            lines = str(foreign).strip().splitlines()
+            raise Away(f"{type(foreign).__name__}: {lines[0] if lines else 'no reason'}") from None
+
+    return translating
+
+
+class Database:
+    """The database at a URL."""
+
+    def __init__(self, url: str, folder: str = ".") -> None:
+        """A relative path of SQLite starts at the folder. Raises ConfigError for a bad URL."""
+        parsed = _parsed(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database:
+            parsed = parsed.set(database=str(Path(folder, parsed.database)))
+        self._engine = _engine(parsed, self.is_sqlite)
+        insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        self._insert = insert(EVENTS).on_conflict_do_nothing()
+        mark = insert(MARKS)
+        self._mark = mark.on_conflict_do_update(
+            index_elements=["name"], set_={"revision": mark.excluded.revision}
+        )
+
+    @_translated
+    def migrate(self) -> None:
+        """Make the tables, or bring them up to date."""
+        migrate(self._engine)
+
+    @_translated
+    def write(self, events: Iterable[Event], revision: int = 0) -> int:
+        """Write events, and up to which revision everything is written. What is there already
+        stays. Return how many the database refuses for what is in them."""
+        rows = [row_of(event) for event in events]
+        try:
+            self._write(rows, revision)
+            return 0
+        except (sa.exc.DataError, sa.exc.IntegrityError, OverflowError):
+            refused = sum(self._refuses(row) for row in rows)
+            self._write([], revision)
+            return refused
+
+    @_translated
+    def mark(self) -> int:
+        """Return up to which revision everything is written; 0 if nobody knows."""
+        with self._engine.connect() as connection:
+            query = sa.select(MARKS.c.revision).where(MARKS.c.name == MARK)
+            return connection.execute(query).scalar() or 0
+
+    @_translated
+    def open_runs(self) -> Sequence[Event]:
+        """Return the events that placed a run that has no end."""
+        return self._events(_unfollowed(Step.PLACED, Step.ENDED))
+
+    @_translated
+    def tasks(self) -> Sequence[Event]:
+        """Return the events that added the tasks that were not deleted."""
+        return self._events(_unfollowed(Step.ASKED, Step.REMOVED).where(EVENTS.c.generation == 0))
+
+    @_translated
+    def of_task(self, task: str, limit: int) -> Sequence[Event]:
+        """Return the last events of the tasks of a name, the oldest first."""
+        columns = EVENTS.c
+        is_last = columns.step == int(Step.REMOVED)
+        order = (columns.time_ns, is_last, columns.epoch, columns.step)
+        query = sa.select(EVENTS).where(columns.task == task)
+        return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
+
+    @_translated
+    def runs(self, query: RunQuery) -> Sequence[Sequence[Event]]:
+        """Return the events of the latest runs, the latest run first. With each are the events
+        that asked for it."""
+        with self._engine.connect() as connection:
+            latest = connection.execute(_latest(query, self.is_sqlite)).all()
+            if not latest:
+                return []
+            runs = [tuple(row) for row in latest]
+            asked = sorted({(row[0], 0, row[2], 0) for row in runs})
+            run_key = sa.tuple_(*KEY[:4])
+            found = connection.execute(
+                sa.select(EVENTS)
+                .where(run_key.in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
+                .order_by(EVENTS.c.step)
+            )
+            events = [event_of(row) for row in found.mappings()]
+        by_run: dict[tuple[Any, ...], list[Event]] = {}
+        for event in events:
+            key = (event.id, event.shard, event.generation, event.epoch)
+            by_run.setdefault(key, []).append(event)
+        return [[*by_run.get((r[0], 0, r[2], 0), ()), *by_run[r]] for r in runs]
+
+    @_translated
+    def forget(self, before_ns: int) -> int:
+        """Delete some events that are older, but none of a run that goes on. Return how many."""
+        later = EVENTS.alias()
+        is_over = sa.exists().where(_same_run(later), later.c.step == int(Step.ENDED))
+        is_of_task = EVENTS.c.step.not_in([int(Step.PLACED), int(Step.BEGUN)])
+        old = sa.select(*KEY).where(EVENTS.c.time_ns < before_ns, is_of_task | is_over)
+        chosen = old.limit(DELETED_AT_ONCE)
+        with self._engine.begin() as connection:
+            done = connection.execute(sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(chosen)))
+            return done.rowcount
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _write(self, rows: Sequence[dict[str, Any]], revision: int) -> None:
+        with self._engine.begin() as connection:
+            if rows:
+                connection.execute(self._insert, rows)
+            if revision:
+                connection.execute(self._mark, {"name": MARK, "revision": revision})
+
+    def _refuses(self, row: dict[str, Any]) -> bool:
+        """Write one row. Return whether the database refuses it."""
+        try:
+            self._write([row], 0)
+        except (sa.exc.DataError, sa.exc.IntegrityError, OverflowError):
+            return True
+        return False
+
+    def _events(self, query: sa.Select[Any]) -> Sequence[Event]:
+        with self._engine.connect() as connection:
+            return [event_of(row) for row in connection.execute(query).mappings()]
+
+
+def _latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:
+    """Select the keys of the latest runs that match: of each run its last event counts."""
+    later = EVENTS.alias()
+    is_last = ~sa.exists().where(
+        _same_run(later), later.c.step > EVENTS.c.step, later.c.step <= int(Step.ENDED)
+    )
+    state = EVENTS.c.state
+    wanted = state == query.state.value if query.state else state.in_([s.value for s in RunState])
+    found = sa.select(*KEY[:4]).where(wanted, is_last)
+    for key, value in query.labels.items():
+        found = found.where(
+            _has_label_in_sqlite(key, value) if is_sqlite else _has_label(key, value)
+        )
+    order = (EVENTS.c.time_ns, EVENTS.c.epoch, EVENTS.c.id, EVENTS.c.shard)
+    return found.order_by(*map(sa.desc, order)).limit(query.limit)
+
+
+def _has_label(key: str, value: str) -> sa.ColumnElement[bool]:
+    held: sa.ColumnElement[str] = sa.cast(EVENTS.c.labels, sa.JSON)[key].as_string()
+    return held == value
+
+
+def _has_label_in_sqlite(key: str, value: str) -> sa.ColumnElement[bool]:
+    """SQLite has no path for a key with a quotation mark in it."""
+    pairs = sa.func.json_each(EVENTS.c.labels).table_valued("key", "value")
+    found = sa.select(pairs.c.key).where(pairs.c.key == key, pairs.c.value == value)
+    return sa.exists(found)
+
+
+def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
+    """Select the events of a step whose run, or task, has not come to the next one."""
+    later = EVENTS.alias()
+    same = _same_run(later) if step is Step.PLACED else later.c.id == EVENTS.c.id
+    followed = sa.exists().where(same, later.c.step == int(next_step))
+    return sa.select(EVENTS).where(EVENTS.c.step == int(step), ~followed)
+
+
+def _same_run(other: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(*(other.c[column.name] == column for column in KEY[:4]))
+
+
+def _parsed(url: str) -> sa.URL:
+    scheme, _, rest = url.partition("://")
+    driver = DRIVERS.get(scheme.partition("+")[0])
+    try:
+        if driver is None:
+            raise sa.exc.ArgumentError
+        return sa.make_url(f"{driver}://{rest}")
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError(
+            f"history.url: {scheme}://… is no address of a database; allowed: sqlite:///FILE, "
+            "postgresql://USER:PASSWORD@HOST/DATABASE, or nothing for no history"
+        ) from None
+
+
+def _engine(url: sa.URL, is_sqlite: bool) -> sa.Engine:
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT_S}
+    if is_sqlite:
+        arguments = {"timeout": LOCK_S}
+    try:
+        # One connection to write, and one to read.
+        engine = sa.create_engine(url, connect_args=arguments, pool_size=2, max_overflow=0)
+    except ImportError as error:
+        raise ConfigError(
+            f"history.url: the driver of {url.get_backend_name()} is not installed ({error}); "
+            "install it: pip install distributed-crawler[sql]"
+        ) from None
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers need not wait for the writer. The last events of a machine that loses power may be
+    lost: the next leader finds what they said."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,112 @@
+"""The tables of the history. Each change of them is a migration, too."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from crawler.model.history import Event, Kind, RunState, Step
+from crawler.model.records import Counts
+
+METADATA = sa.MetaData()
+
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("shard", sa.Integer, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("run", sa.BigInteger, nullable=False),
+    sa.Column("step", sa.SmallInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("time_ns", sa.BigInteger, nullable=False),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("spider", sa.Text, nullable=False),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("pages", sa.BigInteger, nullable=False),
+    sa.Column("items", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("late", sa.Boolean, nullable=False),
+    sa.PrimaryKeyConstraint("id", "shard", "generation", "epoch", "step"),
+    sa.Index("events_of_task", "task", "time_ns"),
+    sa.Index("events_by_time", "time_ns"),
+    sa.Index("events_by_state", "state", "time_ns"),
+)
+KEY = (
+    EVENTS.c.id,
+    EVENTS.c.shard,
+    EVENTS.c.generation,
+    EVENTS.c.epoch,
+    EVENTS.c.step,
+)
+
+MARKS = sa.Table(
+    "marks",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+"""Up to which revision of etcd everything is written."""
+
+_NO_LABELS = "{}"
+
+
+def row_of(event: Event) -> dict[str, Any]:
+    """Return an event as a row."""
+    counts = event.counts
+    return {
+        "id": _sound(event.id),
+        "shard": event.shard,
+        "generation": event.generation,
+        "epoch": event.epoch,
+        "run": event.run,
+        "step": int(event.step),
+        "kind": event.kind.value,
+        "time_ns": event.time_ns,
+        "task": _sound(event.task),
+        "state": event.state.value if event.state else "",
+        "worker": _sound(event.worker),
+        "reason": _sound(event.reason),
+        "who": _sound(event.who),
+        "spider": _sound(event.spider),
+        "labels": json.dumps(dict(event.labels)) if event.labels else _NO_LABELS,
+        "pages": counts.pages,
+        "items": counts.items,
+        "failures": counts.failures,
+        "seconds": counts.seconds,
+        "late": event.late,
+    }
+
+
+def event_of(row: sa.RowMapping) -> Event:
+    """Return the event of a row."""
+    return Event(
+        row["time_ns"],
+        Kind(row["kind"]),
+        Step(row["step"]),
+        *(row["task"], row["id"], row["epoch"], row["generation"], row["shard"]),
+        run=row["run"],
+        state=RunState(row["state"]) if row["state"] else None,
+        worker=row["worker"],
+        reason=row["reason"],
+        who=row["who"],
+        spider=row["spider"],
+        labels=json.loads(row["labels"]),
+        counts=Counts(row["pages"], row["items"], row["failures"], row["seconds"]),
+        late=row["late"],
+    )
+
+
+def _sound(text: str) -> str:
+    """Return a text that every database takes: without NUL, and without half characters."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -1,0 +1,55 @@
+"""Tells the history what the writer has committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from crawler.clock import Clock
+from crawler.coordination.ledger import Landed
+from crawler.history.events import Seen
+from crawler.history.history import History
+from crawler.model.records import NO_COUNTS, Counts, Resource
+from crawler.node.master.command_queue import QueuedCommand
+from crawler.node.master.mirrors import Mirrors
+
+
+class Telling:
+    """Notes changes for one term, without waiting."""
+
+    def __init__(self, history: History, mirrors: Mirrors, clock: Clock) -> None:
+        self._history = history
+        self._mirrors = mirrors
+        self._clock = clock
+        self._who: dict[str, str] = {}
+        self.with_counts: Callable[[Resource], Resource] = lambda resource: resource
+        """Returns a resource with the latest counts that its worker reported."""
+        self.strategy: Callable[[], str] = partial(str, "")
+        """Returns the strategy that places tasks."""
+
+    def asked(self, decided: Sequence[QueuedCommand]) -> None:
+        """Take who asked for what is committed next."""
+        self._who = {name: each.who for each in decided if each.who for name in each.names}
+
+    def take(self, landed: Landed) -> None:
+        """Put outcomes into the mirror, and note what they changed."""
+        find = self._mirrors.resource
+        before = [find(outcome.name) for outcome in landed.outcomes]
+        self._mirrors.take(landed)
+        now_ns, strategy, who = self._clock.time_ns(), self.strategy(), self._who.get
+        after = [outcome.written or find(outcome.name) for outcome in landed.outcomes]
+        self._history.note(
+            [
+                Seen(was, now, now_ns, who(outcome.name, ""), strategy, self._counts(was, now))
+                for was, now, outcome in zip(before, after, landed.outcomes)
+                if now is not was
+            ]
+        )
+
+    def _counts(self, was: Resource | None, now: Resource | None) -> Counts:
+        """Return what a run had counted that this change ended from outside."""
+        if was is None or was.owner is None or was.state.finished:
+            return NO_COUNTS
+        if now is not None and now.epoch == was.epoch and now.owner is not None:
+            return NO_COUNTS
+        return self.with_counts(was).counts

@@ -1,0 +1,221 @@
+"""The history in SQLite and PostgreSQL: each event once, whoever writes it, and found again."""
+
+import pytest
+import sqlalchemy as sa
+
+from crawler.history.database import Database
+from crawler.history.failures import Away
+from crawler.history.migrations.steps import HEAD, current, migrate
+from crawler.history.store import SLACK, HistoryStore
+from crawler.history.tables import METADATA
+from crawler.model.history import Event, Kind, RunQuery, RunState, Step
+from crawler.model.records import State
+from tests.databases import Postgres, started
+from tests.history_stores import SECOND, added, changes, life
+
+ENDED = [Kind.ADDED, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = started(Postgres)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/history.db"
+    server = request.getfixturevalue("postgres")
+    with engine_of(server.url).begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    return server.url
+
+
+@pytest.fixture
+def store(url):
+    store = HistoryStore(url, ".")
+    store.prepare()
+    yield store
+    store.close()
+
+
+def engine_of(url):
+    driver = url.replace("postgresql://", "postgresql+psycopg://")
+    return sa.create_engine(driver, poolclass=sa.pool.NullPool)
+
+
+def kinds(store, name="x-0"):
+    return [event.kind for event in store.of_task(name, 100)]
+
+
+def states(store, **query):
+    return [(run.task, run.epoch, run.state) for run in store.runs(RunQuery(**query))]
+
+
+def test_each_event_is_there_once_however_often_it_is_written(store):
+    told = changes(life(), who="ann")
+    for _ in range(3):
+        store.write(told, False)
+    assert kinds(store) == ENDED
+    [run] = store.runs(RunQuery())
+    assert (run.placed_ns, run.begun_ns, run.ended_ns) == (20, 1002, 1003)
+    assert (run.state, run.worker, run.who) == (RunState.DONE, "w-1", "ann")
+    assert (run.counts.pages, run.counts.seconds) == (3, 0.5)
+
+
+def test_a_new_leader_writes_what_the_old_one_has_not(store):
+    resources = life()
+    store.write(changes(resources[:2]), False)
+    last = [resources[-1].replace(mod_revision=300)]
+    for _ in range(2):
+        assert store.changed(last, 300) == last
+        store.write_standing(last, 5000)
+        store.write_missing(last, 300, 5000)
+    assert kinds(store) == ENDED
+    event = store.of_task("x-0", 10)[-1]
+    assert (event.late, event.time_ns, event.counts.items) == (True, 5000, 2)
+
+
+def test_a_new_leader_ends_the_runs_that_are_over_and_the_tasks_that_are_gone(store):
+    for number in range(3):
+        store.write(changes(life(number)[:3]), False)
+    moved = life(1)[2].given_to(SECOND, 4, 700).replace(mod_revision=200)
+    present = [life(0)[2], moved]
+    for _ in range(2):
+        store.write_standing(present, 5000)
+        store.write_missing(present, 300, 5000)
+    assert set(states(store)) == {
+        ("x-2", 1, RunState.STOPPED),
+        ("x-1", 1, RunState.MOVED),
+        ("x-0", 1, RunState.RUNNING),
+        ("x-1", 4, RunState.PLACED),
+    }
+    assert kinds(store, "x-2")[-1] is Kind.DELETED
+
+
+def test_what_is_older_than_the_database_ends_nothing(store):
+    """A leader that was paused has old resources. They say nothing of later runs and tasks."""
+    later = life(0, revision=900)
+    store.write(changes(later[:3]), False)
+    store.write_missing([], 300, 5000)
+    old = [later[0].replace(mod_revision=5)]
+    store.write_missing(old, 2000, 5000)
+    assert states(store) == [("x-0", 1, RunState.RUNNING)]
+
+
+def test_a_leader_looks_only_at_what_changed_since_the_mark(store):
+    store.write(changes(life(0, revision=5000)), False)
+    near, far = added(1), added(2).replace(mod_revision=4900)
+    assert store.changed([near, far], 6000) == [far]
+    assert near.mod_revision < 5000 - SLACK
+    assert store.changed([near, far], 4950) == [near, far], "it is of another etcd"
+
+
+def test_a_leader_that_lost_changes_does_not_move_the_mark(store):
+    store.write(changes(life(0, revision=5000)), True)
+    assert store.changed([added(1)], 6000) == [added(1)]
+
+
+def test_a_run_that_goes_on_elsewhere_is_resumed(store):
+    running = life()[2]
+    moved = running.given_to(SECOND, 2, 1003)
+    told = [*life()[:3], moved, moved.replace(state=State.RUNNING)]
+    store.write(changes(told), False)
+    assert kinds(store)[-3:] == [Kind.MOVED, Kind.PLACED, Kind.RESUMED]
+
+
+def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
+    for number in range(4):
+        resources = life(number, labels={"team": "a" if number % 2 else "b", 'o"d.d': "é"})
+        store.write(changes(resources[: 3 if number == 3 else 4], 1000 * number), False)
+    assert states(store, limit=2) == [("x-3", 1, RunState.RUNNING), ("x-2", 1, RunState.DONE)]
+    assert states(store, state=RunState.RUNNING) == [("x-3", 1, RunState.RUNNING)]
+    assert [name for name, *_ in states(store, labels={"team": "a"})] == ["x-3", "x-1"]
+    assert len(states(store, labels={'o"d.d': "é"})) == 4
+    assert states(store, labels={"team": "c"}) == []
+
+
+def test_what_is_old_is_forgotten_but_no_run_that_goes_on(store):
+    store.write(changes(life(0), 1000), False)
+    store.write(changes(life(1)[:3], 1000), False)
+    store.write(changes(life(2), 9000), False)
+    while store.forget(5000):
+        pass
+    assert kinds(store, "x-0") == []
+    assert kinds(store, "x-1") == [Kind.PLACED, Kind.BEGUN]
+    assert Kind.ENDED in kinds(store, "x-2")
+
+
+def test_an_event_that_the_database_refuses_costs_no_other(store):
+    too_much = changes(life(1))
+    odd = [too_much[0]._replace(after=added(1).replace(creation_time=2**70)), *too_much[1:]]
+    written, refused = store.write([*odd, *changes(life(0))], False)
+    assert (written, refused) == (8, 1)
+    assert kinds(store) == ENDED
+
+
+def test_texts_of_every_kind_are_kept(url):
+    database = Database(url)
+    database.migrate()
+    event = Event(1, Kind.ADDED, Step.ASKED, "é", "7", 0, reason="a\0b\ud800c", who="名")
+    assert database.write([event]) == 0
+    [found] = database.of_task("é", 1)
+    assert (found.reason, found.who) == ("a\ufffdb?c", "名")
+    database.close()
+
+
+@pytest.mark.parametrize("start", ["", "0001", HEAD])
+def test_tables_of_each_revision_come_up_to_date_and_keep_what_they_have(url, start):
+    if start:
+        engine = engine_of(url)
+        migrate(engine, start)
+        engine.dispose()
+    store = HistoryStore(url, ".")
+    store.prepare()
+    store.write(changes(life()), False)
+    store.close()
+    again = HistoryStore(url, ".")
+    again.prepare()
+    assert kinds(again) == ENDED
+    again.close()
+    with engine_of(url).connect() as connection:
+        assert current(connection) == HEAD
+
+
+def test_what_migrations_make_is_what_the_program_knows(store, url):
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with engine_of(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_tables_of_a_later_version_stay_as_they_are(url, store):
+    with engine_of(url).begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    later = HistoryStore(url, ".")
+    later.prepare()
+    later.write(changes(life()), False)
+    assert kinds(later) == ENDED
+    later.close()
+
+
+def test_a_migration_that_was_cut_off_is_made_again(url):
+    engine = engine_of(url)
+    migrate(engine, "0001")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM alembic_version"))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert current(connection) == HEAD
+    engine.dispose()
+
+
+def test_a_database_that_is_away_says_so(tmp_path):
+    store = HistoryStore(f"sqlite:///{tmp_path}/absent/history.db", ".")
+    with pytest.raises(Away, match="unable to open"):
+        store.prepare()
+    store.close()

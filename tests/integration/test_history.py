@@ -1,0 +1,139 @@
+"""The history of whole nodes: over a change of leader, from any master, within bounds."""
+
+import json
+
+import pytest
+
+from crawler.errors import CrawlerError
+from crawler.model.access import Role, TokenWish
+from crawler.model.history import Kind, RunQuery, RunState
+from crawler.model.records import Spec, State
+from crawler.model.schedules import ScheduleWish
+from crawler.settings.sections import HistorySettings
+from tests.clusters import CALL, Cluster, request
+from tests.databases import Postgres, started
+from tests.integration.test_audit import run
+from tests.integration.test_doors import with_token
+from tests.integration.test_nodes import SPIDER, HoldingSite, task
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def site():
+    site = HoldingSite()
+    site.released.set()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kept(request):
+    if request.param == "sqlite":
+        yield HistorySettings()
+        return
+    server = started(Postgres)
+    yield HistorySettings(url=server.url)
+    server.remove()
+
+
+def kinds(client, name):
+    try:
+        return [event.kind for event in client.history(name, 100, CALL)]
+    except CrawlerError:
+        return []
+
+
+WHOLE = [Kind.ADDED, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+
+
+def test_each_event_is_there_once_over_a_change_of_leader(kept, cluster, site, monkeypatch, capsys):
+    first = cluster.master("m1", history=kept)
+    second = cluster.master("m2", history=kept)
+    cluster.worker("w1", [SPIDER])
+    before, after = cluster.client(first), cluster.client(second)
+    for number in range(5):
+        before.add(task(site, f"a-{number}", labels={"team": "a"}), CALL)
+    eventually(lambda: all(kinds(after, f"a-{n}") == WHOLE for n in range(5)), what="all ended")
+    first.stop()
+    cluster.nodes.remove(first)
+    client = cluster.client(second)
+    for number in range(5):
+        client.add(task(site, f"b-{number}"), CALL)
+    client.again("a-0", CALL)
+    eventually(lambda: all(kinds(client, f"b-{n}") == WHOLE for n in range(5)), what="all ended")
+    anew = [*WHOLE, Kind.AGAIN, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+    eventually(lambda: kinds(client, "a-0") == anew, what="it ran again")
+    assert [kinds(client, f"a-{n}") for n in range(1, 5)] == [WHOLE] * 4
+    runs = client.runs(RunQuery(), CALL)
+    assert len(runs) == 11
+    assert {run.state for run in runs} == {RunState.DONE}
+    _, _, body = request(second, "GET", "/crawler/runs?limit=1&state=done")
+    assert [each["task"] for each in body["runs"]] == [runs[0].task]
+    _, _, body = request(second, "GET", "/crawler/resource/b-0/history")
+    assert [each["kind"] for each in body["events"]] == [kind.value for kind in WHOLE]
+    said = run(monkeypatch, capsys, "history", "a-0", "--json", node=second).splitlines()
+    assert [json.loads(line)["kind"] for line in said] == [kind.value for kind in anew]
+    table = run(monkeypatch, capsys, "runs", "--limit", "3", node=second).splitlines()
+    assert table[0].split()[:3] == ["task", "run", "epoch"]
+    assert len(table) == 4
+
+
+def test_a_bounded_caller_sees_its_own_tasks_alone_and_deleted_ones_too(cluster):
+    master = cluster.master("m1", history=HistorySettings())
+    open_door = cluster.client(master)
+    text = open_door.create_token(TokenWish("whole", Role.ADMIN), CALL).text
+    admin = with_token(cluster, master, text)
+    eventually(lambda: _admits(admin), what="the token is known")
+    for team in ("a", "b"):
+        admin.add(Spec(f"of-{team}", labels={"team": team}), CALL)
+        admin.delete(f"of-{team}", CALL)
+    text = admin.create_token(TokenWish("a", Role.VIEWER, {"team": "a"}), CALL).text
+    bounded = with_token(cluster, master, text)
+    eventually(lambda: kinds(admin, "of-b") == [Kind.ADDED, Kind.DELETED], what="it is written")
+    eventually(lambda: _admits(bounded), what="the token is known")
+    assert kinds(bounded, "of-a") == [Kind.ADDED, Kind.DELETED]
+    assert kinds(bounded, "of-b") == []
+    assert bounded.runs(RunQuery(), CALL) == []
+    assert "(whole)" in admin.history("of-a", 10, CALL)[0].who
+
+
+def _admits(client):
+    try:
+        return client.runs(RunQuery(), CALL) is not None
+    except CrawlerError:
+        return False
+
+
+def test_a_database_that_is_away_costs_no_task(cluster, site, tmp_path):
+    away = HistorySettings(url=f"sqlite:///{tmp_path}/absent/history.db")
+    master = cluster.master("m1", history=away)
+    cluster.worker("w1", [SPIDER])
+    client = cluster.client(master)
+    client.add(task(site, "x"), CALL)
+    eventually(lambda: client.get("x", CALL).state is State.DONE, what="it ran")
+    (tmp_path / "absent").mkdir()
+    eventually(lambda: _admits(client) and kinds(client, "x") == WHOLE, what="it is written")
+
+
+def test_the_history_names_the_schedule_that_began_a_run_and_its_number(cluster, site, tmp_path):
+    kept = HistorySettings(url=f"sqlite:///{tmp_path}/history.db")
+    client = cluster.client(cluster.master("m1", history=kept))
+    cluster.worker("w1", [SPIDER])
+    client.add(task(site, "x"), CALL)
+    eventually(lambda: kinds(client, "x") == WHOLE, what="it ran")
+    client.add_schedule(ScheduleWish("nightly", "@every 1h", task(site, "x")), CALL)
+    client.run_schedule("nightly", CALL)
+    again = [*WHOLE, Kind.AGAIN, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+    eventually(lambda: kinds(client, "x") == again, what="it ran once more")
+    events = client.history("x", 100, CALL)
+    assert events[4].who == "schedule nightly"
+    assert [each.run for each in events] == [1] * 4 + [2] * 4
+    [latest, first] = client.runs(RunQuery(), CALL)
+    assert (latest.run, latest.who, first.run) == (2, "schedule nightly", 1)

@@ -1,0 +1,83 @@
+"""What keeps each event of the history once, and a database that is away from costing a task."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_KEPT = "crawler/history/kept.py"
+_EVENTS = "crawler/history/events.py"
+_FOUND = "crawler/history/found.py"
+_TOLD = "tests/unit/history/test_events.py"
+_STORE = "crawler/history/store.py"
+_CONTRACT = "tests/contract/test_history.py"
+_UNIT = "tests/unit/history/test_kept.py"
+
+MUTANTS = [
+    Mutant(
+        "what was written is dropped before it is written",
+        _KEPT,
+        "        self._write(partial(store.write, taken, self._is_behind))\n"
+        "        for _ in taken:\n"
+        "            self._waiting.popleft()",
+        "        for _ in taken:\n"
+        "            self._waiting.popleft()\n"
+        "        self._write(partial(store.write, taken, self._is_behind))",
+        f"{_UNIT} -k away_costs_nothing",
+    ),
+    Mutant(
+        "lost changes are not looked for",
+        _KEPT,
+        "            self._on_lost(len(changes) - room)\n            self._is_behind = True",
+        "            self._on_lost(len(changes) - room)",
+        f"{_UNIT} -k does_not_fit",
+    ),
+    Mutant(
+        "a leader that lost changes moves the mark",
+        _STORE,
+        "self._database.write(events, 0 if is_behind else revision)",
+        "self._database.write(events, revision)",
+        f"{_CONTRACT} -k does_not_move_the_mark",
+    ),
+    Mutant(
+        "a leader that is behind ends the runs of a later one",
+        _STORE,
+        "        if self._database.mark() <= revision:\n            events",
+        "        if True:\n            events",
+        f"{_CONTRACT} -k older_than_the_database",
+    ),
+    Mutant(
+        "a resource of an earlier run ends a later one",
+        _FOUND,
+        "    return mine < present or",
+        "    return mine != present or",
+        f"{_CONTRACT} -k older_than_the_database",
+    ),
+    Mutant(
+        "a bounded caller sees the runs of all",
+        "crawler/api/bounded.py",
+        "self._backend.runs(replace(query, labels=self._caller.labels), call)",
+        "self._backend.runs(query, call)",
+        "tests/unit/api/test_history.py -k bounded",
+    ),
+    Mutant(
+        "a pause of a task that runs looks like a move",
+        _EVENTS,
+        "    if after.paused:\n        return _over(before, RunState.PAUSED",
+        "    if False:\n        return _over(before, RunState.PAUSED",
+        f"{_TOLD} -k is_paused",
+    ),
+    Mutant(
+        "each change of a stopped task tells of its stop once more",
+        _EVENTS,
+        " or before.stopped)",
+        ")",
+        f"{_TOLD} -k is_stopped",
+    ),
+    Mutant(
+        "a history does not know the schedule that began a run",
+        "crawler/node/master/command_queue.py",
+        "who = call.caller.name if call.caller else call.cause",
+        'who = call.caller.name if call.caller else ""',
+        "tests/integration/test_history.py -k schedule",
+    ),
+]

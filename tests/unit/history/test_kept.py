@@ -1,0 +1,163 @@
+"""The history of a master: nothing waits for its database, and what was missed is told."""
+
+import pytest
+
+from crawler.clock import SystemClock
+from crawler.errors import NotFound, Unavailable
+from crawler.history import kept
+from crawler.history.history import NoHistory
+from crawler.history.kept import KeptHistory
+from crawler.metrics import Metrics
+from crawler.model.history import Kind, RunQuery, RunState
+from crawler.supervision import Supervisor
+from tests.history_stores import added, changes, life
+from tests.waiting import eventually
+
+ENDED = [Kind.ADDED, Kind.PLACED, Kind.BEGUN, Kind.ENDED]
+
+
+class Scene:
+    def __init__(self, tmp_path):
+        self.folder = tmp_path / "data"
+        self.resources, self.revision = [], 0
+        self.supervisor = Supervisor("test")
+        self.open()
+
+    def open(self, keep_days=0.0):
+        self.metrics = Metrics()
+        url, clock = "sqlite:///history.db", SystemClock()
+        self.history = KeptHistory(url, str(self.folder), keep_days, self.metrics, clock)
+        self.history.start(self.supervisor)
+
+    def lead(self):
+        self.history.lead(lambda: (self.resources, self.revision))
+
+    def note(self, resources):
+        self.history.note(changes(resources))
+
+    def kinds(self, name="x-0"):
+        try:
+            return [event.kind for event in self.history.of_task(name, 100, 5.0)]
+        except (NotFound, Unavailable):
+            return []
+
+    def metric(self, name):
+        text = self.metrics.render()[0].decode()
+        return sum(float(each.split()[-1]) for each in text.splitlines() if each.startswith(name))
+
+    def close(self):
+        self.supervisor.stop()
+        self.history.close()
+
+
+@pytest.fixture
+def scene(tmp_path):
+    scene = Scene(tmp_path)
+    scene.folder.mkdir()
+    yield scene
+    scene.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(kept, "RETRY_S", 0.02)
+
+
+def test_what_is_noted_is_written_and_read(scene):
+    scene.note(life())
+    eventually(lambda: scene.kinds() == ENDED, what="all is written")
+    [run] = scene.history.runs(RunQuery(), 5.0)
+    assert run.state is RunState.DONE
+    assert scene.metric("crawler_history_events_total") == 4
+
+
+def test_a_node_that_stops_writes_what_waits(scene):
+    eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
+    scene.supervisor.stop()
+    scene.note(life())
+    scene.history.close()
+    scene.supervisor = Supervisor("again")
+    scene.open()
+    eventually(lambda: scene.kinds() == ENDED, what="it is there")
+
+
+def test_a_database_that_is_away_costs_nothing_and_gets_all_when_it_is_back(tmp_path, caplog):
+    scene = Scene(tmp_path)
+    try:
+        scene.note(life())
+        failures = "crawler_history_failures_total"
+        eventually(lambda: scene.metric(failures) >= 2, what="it has failed twice")
+        with pytest.raises(Unavailable):
+            scene.history.runs(RunQuery(), 5.0)
+        scene.folder.mkdir()
+        eventually(lambda: scene.kinds() == ENDED, what="all is written")
+        eventually(lambda: "written again" in caplog.text, what="that is told")
+    finally:
+        scene.close()
+    assert caplog.text.count("cannot be written") == 1
+    assert caplog.text.count("written again") == 1
+
+
+def test_what_does_not_fit_into_the_queue_is_counted_and_found_in_the_resources(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(kept, "MOST_WAITING", 4)
+    scene = Scene(tmp_path)
+    try:
+        scene.lead()
+        scene.note(life(0))
+        scene.note(life(1))
+        lost = 'crawler_queue_refused_total{queue="history"}'
+        assert scene.metric(lost) == 4
+        scene.resources = [life(0)[-1], life(1)[-1]]
+        scene.revision = 500
+        scene.folder.mkdir()
+        found = ENDED
+        eventually(lambda: scene.kinds("x-1") == found, what="what is left is found")
+        assert scene.kinds("x-0") == ENDED
+    finally:
+        scene.close()
+
+
+def test_a_new_leader_writes_what_the_resources_say(scene):
+    scene.resources, scene.revision = [life()[-1], added(1)], 500
+    scene.lead()
+    eventually(lambda: scene.kinds("x-1") == [Kind.ADDED], what="the tasks are found")
+    assert scene.kinds("x-0") == ENDED
+    scene.resources, scene.revision = [added(1)], 600
+    scene.history.doubt()
+    gone = [*ENDED, Kind.DELETED]
+    eventually(lambda: scene.kinds("x-0") == gone, what="one is missed")
+
+
+def test_a_leader_forgets_what_is_too_old(scene):
+    scene.note(life())
+    eventually(lambda: scene.kinds() == ENDED, what="all is written")
+    scene.close()
+    scene.supervisor = Supervisor("again")
+    scene.open(keep_days=1.0)
+    scene.lead()
+    eventually(lambda: scene.history._clean_s, what="it has cleaned")
+    assert scene.kinds() == []
+
+
+def test_without_a_database_nothing_is_kept():
+    history = NoHistory()
+    history.note(changes(life()))
+    for read in (lambda: history.of_task("x", 1, 1.0), lambda: history.runs(RunQuery(), 1.0)):
+        with pytest.raises(NotFound, match="keeps no history"):
+            read()
+
+
+def test_a_driver_that_is_missing_is_told_and_costs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "_store_of", _no_driver)
+    scene = Scene(tmp_path)
+    scene.note(life())
+    eventually(lambda: scene.metric("crawler_history_failures_total"), what="it is told")
+    scene.close()
+
+
+def _no_driver(url, folder):
+    from crawler.errors import ConfigError
+
+    raise ConfigError("no driver")
