@@ -27,6 +27,7 @@ from crawler.deploy import bundle
 from crawler.deploy.places import BEGUN, FolderPlace
 from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Unavailable
+from crawler.history.threads import in_thread
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Version, is_digest
 from crawler.settings.deploy import DeploySettings
@@ -195,5 +196,4 @@ def _read(file: BinaryIO) -> Iterator[bytes]:
 
 def _in_thread(work: Callable[..., T], *args: object) -> T:
     """Run a function in a native thread of the hub."""
-    result: T = gevent.get_hub().threadpool.apply(work, args)
-    return result
+    return in_thread(gevent.get_hub().threadpool, partial(work, *args))
