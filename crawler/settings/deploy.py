@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from crawler.settings.setting import setting
 
+HISTORY = "history"
+"""The value of `deploy.url` that means the database of the history."""
+
 
 @dataclass(frozen=True, repr=False)
 class DeploySettings:
@@ -17,8 +20,9 @@ class DeploySettings:
     )
     url: str = setting(
         "",
-        "Where all masters keep the bundles besides, as pyarrow.fs names it: s3://bucket/path, "
-        "gs://bucket/path or file:///path. If empty, the masters have them from each other alone.",
+        "Where all masters keep the bundles besides: history for the database of the history, or "
+        "a URL of pyarrow.fs, as s3://bucket/path, gs://bucket/path or file:///path. If empty, the "
+        "masters have them from each other alone.",
         secret=True,
     )
     max_mb: int = setting(

@@ -19,9 +19,9 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.model.access import Role
 from crawler.model.projects import Project, Version
 from crawler.node.master import bundles as of_masters
-from crawler.node.master.bundles import MasterBundles
+from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.settings.deploy import DeploySettings
-from crawler.settings.sections import CoordinationSettings
+from crawler.settings.sections import CoordinationSettings, Settings
 from crawler.supervision import Supervisor
 from tests.unit.api.fakes import SECRET, FakeBackend, Known, Master, running
 from tests.waiting import eventually
@@ -182,10 +182,10 @@ def test_a_master_keeps_what_projects_name_and_removes_the_rest(cluster, client,
 
 def test_with_a_url_all_masters_share_what_is_deployed(cluster, client, made, tmp_path):
     shared = tmp_path / "shared"
-    settings = DeploySettings(url=f"file://{shared}")
+    place = shared_place(Settings(deploy=DeploySettings(url=f"file://{shared}")))
+    about = (cluster.projects["leader"], list, Peers(), place)
     one, another = (
-        MasterBundles(settings, tmp_path / name, cluster.projects["leader"], list, Peers())
-        for name in ("one", "another")
+        MasterBundles(DeploySettings(), tmp_path / name, *about) for name in ("one", "another")
     )
     version = one.take("shop", [made.path.read_bytes()], "ann")
     assert [path.name for path in shared.iterdir()] == [f"{version.digest}.zip"]

@@ -24,13 +24,15 @@ from crawler.api.bundles import CHUNK
 from crawler.api.rpc.peers import Peers
 from crawler.coordination.projects import Projects
 from crawler.deploy import bundle
-from crawler.deploy.places import BEGUN, FolderPlace
+from crawler.deploy.places import BEGUN, BundlePlace, FolderPlace
 from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Unavailable
+from crawler.history.bundles import DatabasePlace
 from crawler.history.threads import in_thread
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Version, is_digest
-from crawler.settings.deploy import DeploySettings
+from crawler.settings.deploy import HISTORY, DeploySettings
+from crawler.settings.sections import Settings
 
 log = get_logger(__name__)
 
@@ -54,13 +56,14 @@ class MasterBundles:
         projects: Projects,
         others: Callable[[], Sequence[str]],
         peers: Peers,
+        shared: BundlePlace | None = None,
     ) -> None:
-        """`others` returns the addresses of the other masters. Raises ConfigError without what
-        `deploy.url` needs."""
+        """`others` returns the addresses of the other masters. `shared` is a place that all
+        masters share."""
         self._most_mb = settings.max_mb
         self._folder = folder
         self._place = FolderPlace(folder)
-        self._shared = SharedPlace(settings.url) if settings.url else None
+        self._shared = shared
         self._projects = projects
         self._others = others
         self._peers = peers
@@ -186,6 +189,15 @@ class MasterBundles:
         finally:
             if path is not None:
                 _in_thread(partial(path.unlink, missing_ok=True))
+
+
+def shared_place(settings: Settings) -> BundlePlace | None:
+    """Return the place that the masters share, if the settings name one. Raises ConfigError if it
+    cannot be used."""
+    url = settings.deploy.url
+    if url == HISTORY:
+        return DatabasePlace(settings.history.url, settings.folder)
+    return SharedPlace(url) if url else None
 
 
 def _read(file: BinaryIO) -> Iterator[bytes]:

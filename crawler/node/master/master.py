@@ -34,7 +34,7 @@ from crawler.history.history import History, NoHistory
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
-from crawler.node.master.bundles import MasterBundles
+from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.node.master.command_queue import MOST_WAITING
 from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
@@ -107,6 +107,7 @@ class Master:
             self._projects,
             self._other_masters,
             peers,
+            shared_place(settings),
         )
         self.service = Service(self, self._trail, self._bundles)
 
