@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crawler.deploy.bundle import LARGEST_MB, MOST_MB
 from crawler.settings.setting import setting
 
 HISTORY = "history"
@@ -26,11 +27,11 @@ class DeploySettings:
         secret=True,
     )
     max_mb: int = setting(
-        64,
+        MOST_MB,
         "Largest bundle. Unpacked it may be ten times as large.",
         unit="MB",
         least=1,
-        most=4096,
+        most=LARGEST_MB,
     )
     keep: int = setting(
         10,
