@@ -66,10 +66,16 @@ def deploy(master: str, folder: Path, project: str, roll: bool, as_json: bool) -
 @commands.command()
 @MASTER
 @click.argument("name", required=False)
+@click.option("--delete", is_flag=True, help="Delete the project NAME, which no task needs.")
 @JSON_LINES
-def projects(master: str, name: str | None, as_json: bool) -> None:
+def projects(master: str, name: str | None, delete: bool, as_json: bool) -> None:
     """List the deployed projects, or the versions of the project NAME."""
+    if delete and name is None:
+        raise click.UsageError("--delete needs the NAME of a project")
     with connected(master) as client:
+        if delete and name is not None:
+            client.delete_project(name, CALL)
+            return click.echo(f"project {name} is deleted")
         found = client.projects(CALL) if name is None else [client.project(name, CALL)]
     if as_json:
         return show_json_lines(map(bodies.project, found))

@@ -30,6 +30,8 @@ LOCK = "requirements.lock"
 MB = 1_000_000
 MOST_MB = 64
 """The largest bundle, in megabytes, if nobody says otherwise."""
+LARGEST_MB = 4096
+"""The largest that any master may allow."""
 UNPACKED = 10
 """As many times larger a bundle may be unpacked."""
 MOST_MANIFEST = MB

@@ -39,7 +39,8 @@ def packed(source: Path, project: str, tell: Tell) -> Iterator[Bundle]:
             interpreter = str(requirements.build(lock, Path(temporary)))
         found = checking.loaded(folder, interpreter)
         manifest = Manifest(project, found.spiders, found.sources, python, asked, found.settings)
-        yield bundle.make(folder, manifest, lock, Path(temporary, "bundle.zip"))
+        to = Path(temporary, "bundle.zip")
+        yield bundle.make(folder, manifest, lock, to, bundle.LARGEST_MB)  # a master may allow less
 
 
 @contextmanager

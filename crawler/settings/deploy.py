@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crawler.deploy.bundle import LARGEST_MB, MOST_MB
 from crawler.settings.setting import setting
+
+HISTORY = "history"
+"""The value of `deploy.url` that means the database of the history."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,16 +21,17 @@ class DeploySettings:
     )
     url: str = setting(
         "",
-        "Where all masters keep the bundles besides, as pyarrow.fs names it: s3://bucket/path, "
-        "gs://bucket/path or file:///path. If empty, the masters have them from each other alone.",
+        "Where all masters keep the bundles besides: history for the database of the history, or "
+        "a URL of pyarrow.fs, as s3://bucket/path, gs://bucket/path or file:///path. If empty, the "
+        "masters have them from each other alone.",
         secret=True,
     )
     max_mb: int = setting(
-        64,
+        MOST_MB,
         "Largest bundle. Unpacked it may be ten times as large.",
         unit="MB",
         least=1,
-        most=4096,
+        most=LARGEST_MB,
     )
     keep: int = setting(
         10,

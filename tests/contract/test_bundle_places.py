@@ -2,12 +2,16 @@
 
 import hashlib
 import io
+import sqlite3
 
 import pytest
 
 from crawler.deploy.places import BEGUN, Damaged, FolderPlace, write_whole
 from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import ConfigError, NotFound, Unavailable
+from crawler.history import bundles
+from crawler.history.bundles import DatabasePlace
+from tests.databases import Postgres, started
 
 CONTENT = b"code of a project" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -21,10 +25,27 @@ def bundle(tmp_path):
     return path
 
 
-@pytest.fixture(params=["folder", "url"])
+@pytest.fixture(scope="module")
+def postgres():
+    server = started(Postgres)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["folder", "url", "sqlite", "postgresql"])
 def place(request, tmp_path):
     folder = tmp_path / "kept" / "bundles"
-    return FolderPlace(folder) if request.param == "folder" else SharedPlace(f"file://{folder}")
+    if request.param in ("folder", "url"):
+        yield FolderPlace(folder) if request.param == "folder" else SharedPlace(f"file://{folder}")
+        return
+    url = "sqlite:///history.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").url
+    place = DatabasePlace(url, str(tmp_path))
+    yield place
+    for digest in place.digests():
+        place.remove(digest)
+    place._parts.close()
 
 
 def test_a_bundle_comes_back_as_it_was_put(place, bundle, tmp_path):
@@ -150,3 +171,32 @@ def test_without_pyarrow_a_url_is_a_fault_of_the_settings(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"deploy\.url: needs pyarrow"):
         SharedPlace("file:///x")
+
+
+# -- a database ---
+
+
+def test_a_large_bundle_is_many_rows_and_a_damaged_one_is_never_handed_out(
+    tmp_path, bundle, monkeypatch
+):
+    monkeypatch.setattr(bundles, "PART", 1000)
+    place = DatabasePlace("sqlite:///history.db", str(tmp_path))
+    place.put(DIGEST, bundle)
+    place.fetch(DIGEST, tmp_path / "a.zip")
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    with sqlite3.connect(tmp_path / "history.db") as connection:
+        (count,) = connection.execute("SELECT count(*) FROM bundle_parts").fetchone()
+        connection.execute("DELETE FROM bundle_parts WHERE part = 3")
+    connection.close()
+    assert count == len(CONTENT) // 1000
+    with pytest.raises(Damaged):
+        place.fetch(DIGEST, tmp_path / "b.zip")
+    place._parts.close()
+
+
+def test_a_database_that_is_away_or_not_there_is_told(tmp_path, bundle):
+    (tmp_path / "history.db").write_bytes(b"no database" * 500)
+    with pytest.raises(Unavailable, match="file is not a database"):
+        DatabasePlace("sqlite:///history.db", str(tmp_path)).put(DIGEST, bundle)
+    with pytest.raises(ConfigError, match="'history' is not allowed without a history"):
+        DatabasePlace("", str(tmp_path))

@@ -1,5 +1,7 @@
 """Projects over gRPC and HTTP: any master takes a bundle, and the leader records it."""
 
+import os
+
 import gevent
 import pytest
 
@@ -19,9 +21,9 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.model.access import Role
 from crawler.model.projects import Project, Version
 from crawler.node.master import bundles as of_masters
-from crawler.node.master.bundles import MasterBundles
+from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.settings.deploy import DeploySettings
-from crawler.settings.sections import CoordinationSettings
+from crawler.settings.sections import ApiSettings, CoordinationSettings, Settings
 from crawler.supervision import Supervisor
 from tests.unit.api.fakes import SECRET, FakeBackend, Known, Master, running
 from tests.waiting import eventually
@@ -34,7 +36,7 @@ KEYS = Keys(CoordinationSettings())
 def made(tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "shop.py").write_bytes(bytes(range(256)) * 400)
+    (folder / "shop.py").write_bytes(os.urandom(200_000))
     manifest = Manifest("shop", ["books"], ["shop.py"], "3.11")
     return bundle.make(folder, manifest, "", tmp_path / "shop.zip")
 
@@ -48,7 +50,7 @@ class Cluster:
         self.projects = {name: Projects(store, KEYS, SystemClock()) for name in self.folders}
         self.bundles = {name: self._bundles(name) for name in self.folders}
         self.backend, self.known, self.trail = FakeBackend(), Known(), Trail()
-        about = {"tokens": self.known}
+        about = {"tokens": self.known, "settings": ApiSettings(max_request_bytes=65_536)}
         self.leader = Master(self.backend, bundles=self.bundles["leader"], **about)
         self.follower = Master(bundles=self.bundles["follower"], trail=self.trail, **about)
 
@@ -182,10 +184,10 @@ def test_a_master_keeps_what_projects_name_and_removes_the_rest(cluster, client,
 
 def test_with_a_url_all_masters_share_what_is_deployed(cluster, client, made, tmp_path):
     shared = tmp_path / "shared"
-    settings = DeploySettings(url=f"file://{shared}")
+    place = shared_place(Settings(deploy=DeploySettings(url=f"file://{shared}")))
+    about = (cluster.projects["leader"], list, Peers(), place)
     one, another = (
-        MasterBundles(settings, tmp_path / name, cluster.projects["leader"], list, Peers())
-        for name in ("one", "another")
+        MasterBundles(DeploySettings(), tmp_path / name, *about) for name in ("one", "another")
     )
     version = one.take("shop", [made.path.read_bytes()], "ann")
     assert [path.name for path in shared.iterdir()] == [f"{version.digest}.zip"]

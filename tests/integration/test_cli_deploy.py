@@ -75,6 +75,13 @@ def test_a_folder_is_deployed_changed_and_rolled_back(cli, project, kept):
     )
 
 
+def test_a_project_is_deleted(cli, project):
+    assert "--delete needs the NAME" in cli("projects", "--delete")[2]
+    cli("deploy", project, "--project", "shop")
+    assert cli("projects", "shop", "--delete")[1] == ["project shop is deleted"]
+    assert "no project 'shop'" in cli("projects", "shop", "--delete")[2]
+
+
 def test_without_projects_the_list_says_how_to_deploy_one(cli):
     assert cli("projects")[1] == ["no projects; crawler deploy FOLDER --project NAME deploys one"]
     assert "no project 'shop'" in cli("projects", "shop")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from flask import Response, request
@@ -32,7 +33,7 @@ def deploy(name: str) -> Response:
     roll = request.args.get("roll", "")
     if roll not in _TRUTHS:
         raise InvalidArgument(f"roll: {shown(roll)} is not allowed; allowed: true, false")
-    request.max_content_length = None  # what takes the bundle counts its bytes
+    request.max_content_length = sys.maxsize  # what takes the bundle counts its bytes
     return answer(bodies.project(service().deploy(named, _body(), _TRUTHS[roll], call)))
 
 

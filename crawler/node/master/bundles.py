@@ -20,16 +20,18 @@ from typing import BinaryIO, TypeVar
 import gevent
 
 from crawler.api.backend import Call
-from crawler.api.bundles import CHUNK
 from crawler.api.rpc.peers import Peers
 from crawler.coordination.projects import Projects
 from crawler.deploy import bundle
-from crawler.deploy.places import BEGUN, FolderPlace
+from crawler.deploy.places import BEGUN, BundlePlace, FolderPlace
 from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Unavailable
+from crawler.history.bundles import DatabasePlace
+from crawler.history.threads import in_thread
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Version, is_digest
-from crawler.settings.deploy import DeploySettings
+from crawler.settings.deploy import HISTORY, DeploySettings
+from crawler.settings.sections import Settings
 
 log = get_logger(__name__)
 
@@ -39,6 +41,9 @@ TURN_S = 60.0
 """How often a master looks for bundles that it lacks, or that nobody needs."""
 FETCH_S = 300.0
 """How many seconds another master has to give a bundle."""
+
+AT_ONCE = 1_000_000
+"""How many bytes are read or written at once. Clients take messages that large, servers may not."""
 
 T = TypeVar("T")
 
@@ -53,13 +58,14 @@ class MasterBundles:
         projects: Projects,
         others: Callable[[], Sequence[str]],
         peers: Peers,
+        shared: BundlePlace | None = None,
     ) -> None:
-        """`others` returns the addresses of the other masters. Raises ConfigError without what
-        `deploy.url` needs."""
+        """`others` returns the addresses of the other masters. `shared` is a place that all
+        masters share."""
         self._most_mb = settings.max_mb
         self._folder = folder
         self._place = FolderPlace(folder)
-        self._shared = SharedPlace(settings.url) if settings.url else None
+        self._shared = shared
         self._projects = projects
         self._others = others
         self._peers = peers
@@ -67,17 +73,20 @@ class MasterBundles:
     def take(self, project: str, chunks: Iterable[bytes], by: str) -> Version:
         """Receive a bundle, check it, and keep it."""
         with self._begun() as (path, file):
-            left = self._most_mb * bundle.MB
-            for chunk in chunks:
-                left -= len(chunk)
-                if left < 0:
-                    raise InvalidArgument(
-                        f"the bundle has more than {self._most_mb} MB (deploy.max_mb of this "
-                        "master); keep items and other data outside of the folder of the project"
-                    )
-                _in_thread(file.write, chunk)
-            _in_thread(file.flush)
+            _write(self._bounded(chunks), file)
             return _in_thread(self._checked, project, path, by)
+
+    def _bounded(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the chunks. Raises InvalidArgument if they are too many."""
+        left = self._most_mb * bundle.MB
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise InvalidArgument(
+                    f"the bundle has more than {self._most_mb} MB (deploy.max_mb of this master); "
+                    "keep items and other data outside of the folder of the project"
+                )
+            yield chunk
 
     def give(self, digest: str, call: Call) -> Iterator[bytes]:
         """Return the bytes of a bundle."""
@@ -148,9 +157,7 @@ class MasterBundles:
         for address in self._others():
             try:
                 with self._begun() as (path, file):
-                    for chunk in self._peers.backend(address).bundle(digest, Call(FETCH_S, True)):
-                        _in_thread(file.write, chunk)
-                    _in_thread(file.flush)
+                    _write(self._peers.backend(address).bundle(digest, Call(FETCH_S, True)), file)
                     _in_thread(self._place.put, digest, path)
                 log.info("fetched a bundle", digest=digest, master=address)
                 return
@@ -178,7 +185,7 @@ class MasterBundles:
             _in_thread(partial(self._folder.mkdir, parents=True, exist_ok=True))
             number, name = _in_thread(partial(tempfile.mkstemp, prefix=BEGUN, dir=self._folder))
             path = Path(name)
-            with open(number, "wb", buffering=1 << 20) as file:
+            with open(number, "wb") as file:
                 yield path, file
         except OSError as error:
             raise Unavailable(f"{self._folder}: {error.strerror}; bundles are kept there") from None
@@ -187,13 +194,33 @@ class MasterBundles:
                 _in_thread(partial(path.unlink, missing_ok=True))
 
 
+def shared_place(settings: Settings) -> BundlePlace | None:
+    """Return the place that the masters share, if the settings name one. Raises ConfigError if it
+    cannot be used."""
+    url = settings.deploy.url
+    if url == HISTORY:
+        return DatabasePlace(settings.history.url, settings.folder)
+    return SharedPlace(url) if url else None
+
+
+def _write(chunks: Iterable[bytes], file: BinaryIO) -> None:
+    """Write chunks, many at once: each change of threads costs as much as to write some."""
+    waiting = bytearray()
+    for chunk in chunks:
+        waiting += chunk
+        if len(waiting) >= AT_ONCE:
+            _in_thread(file.write, bytes(waiting))
+            waiting.clear()
+    _in_thread(file.write, bytes(waiting))
+    _in_thread(file.flush)
+
+
 def _read(file: BinaryIO) -> Iterator[bytes]:
     with file:
-        while chunk := _in_thread(file.read, CHUNK):
+        while chunk := _in_thread(file.read, AT_ONCE):
             yield chunk
 
 
 def _in_thread(work: Callable[..., T], *args: object) -> T:
     """Run a function in a native thread of the hub."""
-    result: T = gevent.get_hub().threadpool.apply(work, args)
-    return result
+    return in_thread(gevent.get_hub().threadpool, partial(work, *args))

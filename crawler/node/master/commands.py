@@ -138,7 +138,7 @@ class Update:
             check_names(draft, self.spec)
         if present.spec.parameters != self.spec.parameters:
             heed(self.faults)
-        if present.spec.offered_as != self.spec.offered_as:
+        if _code_of(present.spec) != _code_of(self.spec):
             heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
@@ -306,4 +306,8 @@ def _same_run(one: Spec, other: Spec) -> bool:
 
 
 def _run_of(spec: Spec) -> tuple[object, ...]:
-    return spec.offered_as, spec.bundle, spec.parameters
+    return *_code_of(spec), spec.parameters
+
+
+def _code_of(spec: Spec) -> tuple[str, str]:
+    return spec.offered_as, spec.bundle

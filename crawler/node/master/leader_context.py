@@ -57,10 +57,10 @@ class LeaderContext:
     refusals: Refusals
     trail: Trail = field(default_factory=Trail)
     """The audit of this master."""
-    history: History = field(default_factory=NoHistory)
-    """The history of the tasks."""
     keep_versions: int = DeploySettings().keep
     """How many versions of a project are kept."""
+    history: History = field(default_factory=NoHistory)
+    """The history of the tasks."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

@@ -34,7 +34,7 @@ from crawler.history.history import History, NoHistory
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
-from crawler.node.master.bundles import MasterBundles
+from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.node.master.command_queue import MOST_WAITING
 from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
@@ -107,6 +107,7 @@ class Master:
             self._projects,
             self._other_masters,
             peers,
+            shared_place(settings),
         )
         self.service = Service(self, self._trail, self._bundles)
 
@@ -116,8 +117,8 @@ class Master:
         self._schedules.mirror.start(supervisor)
         self._projects.mirror.start(supervisor)
         self._observer.start(supervisor)
-        self._history.start(supervisor)
         supervisor.spawn("bundles", self._bundles.keep_forever, on_end=OnEnd.RESTART)
+        self._history.start(supervisor)
 
     def stop(self) -> None:
         """Close the connection to the leader, and write the last of the history."""
@@ -297,8 +298,8 @@ class Master:
                 settings=self._settings.scheduler,
                 refusals=self._refusals,
                 trail=self._trail,
-                history=self._history,
                 keep_versions=self._settings.deploy.keep,
+                history=self._history,
                 shares_states=bool(self._settings.frontier.url),
             )
         )

@@ -101,6 +101,14 @@ def test_another_project_or_bundle_needs_another_run():
         assert (draft.get("a").owner, draft.get("a").digest) == (None, "")
 
 
+def test_a_task_that_keeps_to_another_bundle_is_asked_for_its_spider_there():
+    draft = Deployed(stored("a", spec=TASK, digest=NEW)).draft()
+    with pytest.raises(InvalidArgument, match="not in it"):
+        Update(
+            Spec("a", "books", project="shop", bundle=OLD), objection=lambda spec: "not in it"
+        ).apply(draft)
+
+
 def test_what_is_stored_names_project_and_bundle_and_is_as_before_for_other_tasks():
     resource = Resource(
         Spec("a", "books", project="shop", bundle=OLD), id="1", creation_time=5, digest=OLD
