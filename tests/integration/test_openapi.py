@@ -13,7 +13,6 @@ from crawler.coordination.sealing import new_key
 from crawler.model.access import Role, TokenWish
 from crawler.settings.sections import ApiSettings, SecretsSettings
 from tests.clusters import CALL, Cluster
-from tests.depth import examples
 from tests.waiting import PATIENCE_S, eventually
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
@@ -81,7 +80,7 @@ def keeps_to_its_document(operation, mode, **fixed):
     """Draw requests, and check each answer."""
 
     @settings(
-        max_examples=examples(40),
+        max_examples=max(2, settings().max_examples // 5),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         phases=[Phase.generate],  # the next request finds another cluster, so none can be repeated
     )

@@ -35,6 +35,7 @@ from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
+from crawler.api.http.found_rule import FoundRule
 from crawler.api.http.node_routes import node
 from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
@@ -115,6 +116,8 @@ class _App(Flask):
     It overrides methods instead of using hooks: each hook, and each access to `flask.request`,
     costs time in every request.
     """
+
+    url_rule_class = FoundRule
 
     def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
         super().__init__("crawler", static_folder=None)
