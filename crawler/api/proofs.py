@@ -12,7 +12,7 @@ from gevent.event import AsyncResult
 from crawler.api.places import Places
 from crawler.clock import Clock
 from crawler.coordination.token_secret import is_secret
-from crawler.errors import Overloaded
+from crawler.errors import Overloaded, Unavailable
 from crawler.model.access import Token
 
 MOST_PROVEN = 10_000
@@ -27,6 +27,9 @@ MOST_CHECKS = 64
 MOST_CHECKS_OF_ADDRESS = 16
 """How many tokens are hashed, or wait for the keys of a provider, at once: in all, and of one
 address. Over gRPC their callers wait before their calls have places."""
+
+MOST_CHECK_S = 30.0
+"""For how long a caller waits for the check of the same token that another one began."""
 
 
 def places() -> Places:
@@ -53,17 +56,20 @@ class Proven:
 
     def proves(self, secret: str, token: Token, checks: Places, address: str) -> bool:
         """Return whether this is the secret of a token. Raises Overloaded if too many are being
-        hashed."""
+        hashed, and Unavailable if the check of another caller, for which it waits, does not end."""
         key = _quick(secret), token.hashed
         other = self._under_way.get(key)
         if other is not None:
-            return bool(other.get())
+            return _answer_of(other)
         give_back = checks.take(address)
         mine = self._under_way[key] = AsyncResult()
         try:
             mine.set(is_secret(secret, token.hashed, token.salt))
-        except BaseException as error:
+        except Exception as error:
             mine.set_exception(error)
+            raise
+        except BaseException:  # the end of this caller's greenlet, or of its time: nobody else's
+            mine.set_exception(Unavailable("the check of this token was broken off; try again"))
             raise
         finally:
             del self._under_way[key]
@@ -102,6 +108,13 @@ class Failures:
         self._full_s[address] = min(full_s, now_s + 60.0 + MOST_WAIT_S)
         if len(self._full_s) > MOST_ADDRESSES:
             self._full_s.popitem(last=False)
+
+
+def _answer_of(other: AsyncResult[bool]) -> bool:
+    """Return what the check that another caller began finds out. Raises Unavailable."""
+    if not other.wait(MOST_CHECK_S) and not other.ready():
+        raise Unavailable(f"the check of this token takes more than {MOST_CHECK_S:g} s; try again")
+    return bool(other.get())
 
 
 def _quick(secret: str) -> bytes:

@@ -209,6 +209,33 @@ def test_a_secret_that_many_bring_at_once_is_hashed_once(ours, tokens, hashing):
     assert len(hashed) == 1
 
 
+@pytest.mark.parametrize("ends", [gevent.GreenletExit, gevent.Timeout])
+def test_a_caller_that_is_broken_off_takes_along_nobody_who_waits_for_its_check(
+    ours, tokens, hashing, ends
+):
+    _, may_end = hashing
+    text = tokens.make()
+    first, *others = outcomes(ours, [comes(text)] * 3)
+    settle()
+    first.kill(ends, block=False)
+    gevent.joinall([first, *others])
+    assert [each.value.__class__ for each in others] == [Unavailable] * 2
+    assert "was broken off; try again" in str(others[0].value)
+    may_end.set()
+    assert ours.admit(comes(text), Need.READ), "the next one hashes it"
+
+
+def test_nobody_waits_for_ever_for_the_check_of_another(ours, tokens, hashing, monkeypatch):
+    monkeypatch.setattr(proofs, "MOST_CHECK_S", 0.05)
+    _, may_end = hashing
+    text = tokens.make()
+    first, second = outcomes(ours, [comes(text)] * 2)
+    gevent.joinall([second])
+    assert "takes more than 0.05 s; try again" in str(second.value)
+    may_end.set()
+    assert first.get().role is Role.ADMIN
+
+
 @pytest.mark.parametrize("need", [Need.TASKS, Need.CLUSTER, Need.READ, Need.METRICS, Need.DEBUG])
 def test_a_node_that_lost_etcd_does_not_decide_on_tokens(ours, tokens, need):
     text = tokens.make()
