@@ -13,6 +13,8 @@ from tests.waiting import eventually
 NODES = ("master-1", "master-2", "worker-1", "worker-2")
 ENDLESS = ("moved", "deleted", "anew")
 """Tasks of the backup that crawl for ever; one of them never goes on where it was."""
+SHORT = 40
+"""So many pages has the task that is done after the backup."""
 
 
 @pytest.fixture
@@ -61,7 +63,10 @@ def test_crawls_go_on_after_etcd_was_put_back(lab, saved, site, are_stopped):
     assert going.asked() == dict.fromkeys(going.asked(), 1), "no page twice"
     for name in ENDLESS:
         eventually(lambda n=name: reads_its_present_run(lab, n), what=f"items of {name} go on")
-    for name in (*ENDLESS, "going"):
+    eventually(lambda: lab.resource("finished")["State"] == "done", what="it is done once more")
+    assert len(Told(lab, "finished").stems) == 2, "both runs have files of their own"
+    assert len(list(items_of("finished", lab.folder / "items"))) == SHORT
+    for name in (*ENDLESS, "going", "finished"):
         epochs = [line["epoch"] for line in Told(lab, name).begun]
         assert epochs == sorted(set(epochs)), f"{name}: each epoch once, in order"
 
@@ -72,8 +77,10 @@ def add_tasks(lab, site):
         lab.add(name)
     url, settings = lab.site.url("anew"), {"resume": False}
     lab.add("anew", parameters={"start_urls": [url], "settings": settings})
+    url, settings = lab.site.url("finished"), {"max_pages": SHORT}
+    lab.add("finished", parameters={"start_urls": [url], "settings": settings})
     going = Task(lab, site, "going", delay_s=0.03, host_concurrency=1)
-    eventually(lambda: len(lab.running(*ENDLESS, "going")) == 4, what="all run")
+    eventually(lambda: len(lab.running(*ENDLESS, "going", "finished")) == 5, what="all run")
     going.until(MANY // 16)
     return going
 
@@ -88,6 +95,7 @@ def go_on_past(lab, going):
     eventually(lambda: Told(lab, "deleted").begun[-1]["epoch"] > 1)
     lab.delete("deleted")
     eventually(lambda: Told(lab, "deleted").has_ended, what="its worker has heard of it")
+    eventually(lambda: lab.resource("finished")["State"] == "done", what="it is done")
 
 
 class Told:
@@ -99,6 +107,11 @@ class Told:
     @property
     def begun(self):
         return [line for line in self._lines if "end" not in line]
+
+    @property
+    def stems(self):
+        """The files of all its crawls."""
+        return {stem for line in self._lines for stem in line["files"]}
 
     @property
     def has_ended(self):
