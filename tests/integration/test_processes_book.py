@@ -21,14 +21,15 @@ ORDER = ("install", "size", "nightly", "collect", "upgrade", "backup", "trouble"
 
 def blocks(page):
     """The blocks of code of a page: what they are, and what they say."""
-    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def commands(name):
     """The commands that a page shows with a `$` before them."""
     page = ROOT / "docs" / "operations" / f"{name}.md"
     shown = [text for kind, text in blocks(page) if kind == "console"]
-    return [line[2:] for text in shown for line in text.splitlines() if line.startswith("$ ")]
+    lines = [line.strip() for text in shown for line in text.splitlines()]
+    return [line[2:] for line in lines if line.startswith("$ ")]
 
 
 class Reader:
