@@ -180,6 +180,11 @@ class Lab:
             node = self._nodes[title]
             eventually(lambda n=node: until(f"127.0.0.1:{n.http}"), what=f"{title} is up")
 
+    def forget(self, title):
+        """Stop a node, if it runs. It may be started with another program then, on other ports."""
+        if title in self._nodes:
+            self._nodes.pop(title).process.stop()
+
     def links(self, *titles):
         """The links between these nodes, or all of them, and etcd: one for each endpoint."""
         return [link for title in titles or self._links for link in self._links[title]]
