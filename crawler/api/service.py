@@ -16,6 +16,7 @@ from crawler.api.backend import Backend, Call
 from crawler.api.bounded import BoundedBackend
 from crawler.api.trail import Trail
 from crawler.errors import Unavailable
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader
 from crawler.model.statistics import Owns, Statistics
@@ -95,4 +96,16 @@ class Crawls(Protocol):
 
     def processes(self) -> Sequence[ProcessLoad]:
         """Return what each crawl process does now; none if the worker crawls by itself."""
+        ...
+
+
+class Logs(Protocol):
+    """The logs of the runs of a worker."""
+
+    def pieces(self, task: str) -> Sequence[Piece]:
+        """Return the pieces of a task's log that are here."""
+        ...
+
+    def read(self, task: str, id: str, key: PieceKey, begin: int) -> Passage:
+        """Return whole lines of a piece from that byte on. Raises OSError."""
         ...

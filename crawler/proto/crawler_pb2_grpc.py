@@ -213,6 +213,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ReadLogs = channel.unary_stream(
+                '/CrawlerMaster/ReadLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -498,6 +503,14 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadLogs(self, request, context):
+        """GET /crawler/resource/{name}/logs?run=&offset=&follow=: the log of a run of a task, whichever
+        workers have it. With `follow` the stream goes on until the run has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -689,6 +702,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ReadLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPart.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -1659,6 +1677,33 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def ReadLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadLogs',
+            crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetLeader(request,
             target,
             options=(),
@@ -1740,6 +1785,16 @@ class CrawlerWorkerStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
                 _registered_method=True)
+        self.ListLogs = channel.unary_unary(
+                '/CrawlerWorker/ListLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+                _registered_method=True)
+        self.ReadLog = channel.unary_unary(
+                '/CrawlerWorker/ReadLog',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -1769,6 +1824,21 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLogs(self, request, context):
+        """For masters only: the pieces of the log of a task that are here. Only the name of the request
+        counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLog(self, request, context):
+        """For masters only: lines of one piece.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1786,6 +1856,16 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListProcesses,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
+            ),
+            'ListLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.SerializeToString,
+            ),
+            'ReadLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadLog,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1872,6 +1952,60 @@ class CrawlerWorker:
             '/CrawlerWorker/ListProcesses',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListLogs',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadLog',
+            crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
             options,
             channel_credentials,
             insecure,

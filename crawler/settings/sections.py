@@ -247,6 +247,34 @@ class LogSettings:
     audit_adds: bool = setting(
         False, "Whether the audit has each added task, too. There may be thousands a second."
     )
+    folder: str = setting(
+        "logs",
+        "Folder of the logs of runs, which `crawler logs` shows. The workers of one machine share "
+        "it. If empty, a worker keeps none.",
+    )
+    run_bytes: int = setting(
+        10_000_000,
+        "Maximum number of bytes that the log of one run keeps. Beyond that its oldest lines are "
+        "dropped, a quarter at a time.",
+        unit="bytes",
+        least=4096,
+        most=2**40,
+    )
+    total_bytes: int = setting(
+        1_000_000_000,
+        "Maximum number of bytes that the logs of all runs keep on one machine. Beyond that the "
+        "oldest files are removed.",
+        unit="bytes",
+        least=65_536,
+        most=2**50,
+    )
+    keep_s: float = setting(
+        1_209_600.0,
+        "A worker removes the log of a run when nothing was added to it for this long.",
+        unit="s",
+        least=1,
+        most=315_360_000,
+    )
 
 
 @dataclass(frozen=True, repr=False)

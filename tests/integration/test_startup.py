@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from crawler.api.health import Health
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.cli.base import commands
@@ -22,7 +23,7 @@ from tests.depth import deep
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
-from tests.unit.api.fakes import CALL, FakeBackend, Master, running
+from tests.unit.api.fakes import CALL, FakeBackend, FakeLogs, Master, running
 from tests.unit.api.test_worker_statistics import FakeCrawls
 from tests.waiting import PATIENCE_S
 
@@ -133,6 +134,7 @@ CLIENTS = {
     "drain": ["2"],
     "explain": ["fiction"],
     "history": ["fiction"],
+    "logs": ["fiction", "--run=1"],
     "nodes": [],
     "runs": [],
     "plugins": [],
@@ -161,11 +163,12 @@ def test_each_command_that_asks_a_master_is_tested():
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a master, with a task on a worker."""
-    servicer = CrawlsServicer(FakeCrawls())
+    servicer = CrawlsServicer(FakeCrawls(), logs=FakeLogs())
     worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     worker.start()
     backend = FakeBackend()
-    with running(Master(backend)) as (master,):
+    reached = f"127.0.0.1:{worker.port}"
+    with running(Master(backend, reach=lambda _: CrawlsClient(reached))) as (master,):
         added = backend.add(Spec("fiction", "books"), CALL)
         owner = Owner("w-1", f"127.0.0.1:{worker.port}")
         backend.resources["fiction"] = added.replace(owner=owner)

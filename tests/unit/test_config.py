@@ -121,6 +121,8 @@ SAMPLES = {
     "history.url": ("postgresql://me:pw@db/crawler", "postgresql://me:pw@db/crawler"),
     "history.keep_days": ("7", 7.0),
     "logs.audit": ("audit.jsonl", "audit.jsonl"),
+    "logs.run_bytes": ("70000", 70_000),
+    "logs.total_bytes": ("70000", 70_000),
 }
 TOGETHER = {
     "api.oidc_issuer": ("oidc_client", "oidc_roles"),

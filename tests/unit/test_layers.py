@@ -45,7 +45,7 @@ LAYERS = {
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},
-        {"bounded_crawls"},
+        {"bounded_crawls", "task_logs"},
         {"http", "rpc"},
     ],
     "node": [
@@ -150,6 +150,7 @@ CLI = (
     *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
     "update",
     "login",
+    "logs",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

@@ -8,7 +8,7 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -20,6 +20,7 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    log_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
@@ -40,6 +41,7 @@ from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
+from crawler.model.logs import LogPart, LogQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
@@ -56,6 +58,9 @@ pool is stuck, gRPC does not observe its own deadlines."""
 
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
+
+LOG_S = 3600.0
+"""How long it may take to read a log that does not grow."""
 
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
@@ -307,6 +312,13 @@ class Client:
         answer = self._read("ListRuns", pb.ListRunsRequest(limit=query.limit, state=state), call)
         return [history_codec.run_from(each) for each in answer.runs]
 
+    def logs(self, query: LogQuery, call: Call) -> Iterator[LogPart]:
+        """Yield the parts of the log of a task. With `follow` it has no deadline. Raises whatever
+        calls raise, also between two parts."""
+        timeout_s = None if query.follow else LOG_S
+        message = log_codec.query_message(query)
+        return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
+
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
@@ -351,6 +363,22 @@ class Client:
         passage.answered()
         self._trouble = ("", 0.0)
         return answer
+
+    def _stream(
+        self, method: str, request: Any, call: Call, timeout_s: float | None
+    ) -> Iterator[Any]:
+        """Yield the answers of a call that has several."""
+        if self._closed:
+            raise Unavailable(f"the channel to {self._address} was closed")
+        found = getattr(self._stub, method)(
+            request, timeout=timeout_s, metadata=self._metadata(call)
+        )
+        try:
+            yield from found
+        except grpc.RpcError as error:
+            raise self._translate(error, call) from None
+        finally:
+            found.cancel()
 
     def _metadata(self, call: Call) -> Sequence[tuple[str, str]]:
         """Return what goes with a call: a token, and for whom it is forwarded."""

@@ -10,7 +10,9 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 
 from crawler.api.backend import Call
+from crawler.api.rpc import log_codec
 from crawler.api.rpc.client import Client
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
 from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
@@ -31,6 +33,17 @@ class CrawlsClient(Client):
         answer = self._read("ListProcesses", empty_pb2.Empty(), call)
         told: Any = json_format.MessageToDict(answer)
         return [ProcessLoad.from_json(each) for each in told]
+
+    def log_pieces(self, name: str, call: Call) -> Sequence[Piece]:
+        """Return the pieces of a task's log that the worker has. Raises whatever calls raise."""
+        return log_codec.pieces_from(self._read("ListLogs", pb.ResourceSpec(name=name), call))
+
+    def log_passage(self, name: str, id: str, key: PieceKey, begin: int, call: Call) -> Passage:
+        """Return whole lines of a piece from that byte on. Raises whatever calls raise."""
+        wanted = pb.LogPassageRequest(
+            name=name, id=id, epoch=key.epoch, shard=key.shard, offset=begin
+        )
+        return log_codec.passage_from(self._read("ReadLog", wanted, call))
 
     def _stub_over(self, channel: grpc.Channel) -> Any:
         return pb_grpc.CrawlerWorkerStub(channel)  # type: ignore[no-untyped-call]

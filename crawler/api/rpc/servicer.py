@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import takewhile
+
 import grpc
 from google.protobuf import empty_pb2
 
@@ -10,20 +13,24 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    log_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
     token_codec,
 )
 from crawler.api.rpc.access import present_caller
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
+from crawler.api.task_logs import Reach, TaskLog
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import (
     audit_schemas,
     history_schemas,
+    log_schemas,
     policy_schemas,
     schedule_schemas,
     secret_schemas,
@@ -39,7 +46,11 @@ _LONGEST_S = 86_400.0
 class Servicer(pb_grpc.CrawlerMasterServicer):
     """Checks the calls and passes them to the service."""
 
-    def __init__(self, service: Service, settings: ApiSettings) -> None:
+    def __init__(
+        self, service: Service, settings: ApiSettings, reach: Reach = CrawlsClient
+    ) -> None:
+        """`reach` returns the client of a worker."""
+        self._reach = reach
         self._service = service
         self._settings = settings
 
@@ -303,6 +314,15 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         given = {"limit": request.limit or None, "state": request.state}
         found = self._service.backend(call).runs(history_schemas.load_runs(given), call)
         return pb.ListRunsResponse(runs=map(history_codec.run_message, found))
+
+    def ReadLogs(
+        self, request: pb.LogRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.LogPart]:
+        """Return the log of a run, part by part."""
+        call = self._call(context)
+        query = log_schemas.load_query(log_codec.query_fields(request))
+        found = TaskLog(self._service.backend, self._reach, query, call).parts()
+        return map(log_codec.part_message, takewhile(lambda _: context.is_active(), found))
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

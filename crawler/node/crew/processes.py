@@ -36,6 +36,7 @@ from crawler.node.crew.spawner import SpawnFailed
 from crawler.node.crew.starter import Starter
 from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -54,8 +55,14 @@ PATIENCE_S = 5.0
 class Processes:
     """A crew of processes."""
 
-    def __init__(self, settings: Settings, clock: Clock, guard: Guard | None = None) -> None:
-        """How many there are is in the settings of the worker."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        guard: Guard | None = None,
+        logs: RunLogs | None = None,
+    ) -> None:
+        """How many there are is in the settings of the worker. `logs` are those of its runs."""
         self._clock = clock
         self._guard = guard or NoGuard()
         self._most = settings.worker.processes or cores()
@@ -67,7 +74,7 @@ class Processes:
         self._dealing = Dealing()
         self._memory = MemoryWatch(settings.worker.process_memory, self._retire)
         lease_s = 0.0 if settings.frontier.url else self._hosts.lease_s
-        self._starter = Starter(settings, self._most, lease_s, self._guard, self._serve)
+        self._starter = Starter(settings, self._most, lease_s, self._guard, self._serve, logs)
         self._processes: dict[int, CrawlProcess] = {}
         self._past = Totals()
         """What processes have counted that are gone."""
@@ -150,8 +157,7 @@ class Processes:
         process = self._deal(distant)
         if process is None:
             return
-        process.runs[distant.number] = distant
-        distant.begin(process)
+        process.take_on(distant)
         while not distant.over.is_set():
             try:
                 distant.over.wait()

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from crawler.logs import is_text
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.hosts import numbers
 from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.spawner import Spawner, Zygote
+from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard.guard import Guard
+from crawler.node.run.run_logs import RunLogs
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
@@ -33,13 +36,18 @@ class Starter:
         lease_s: float,
         guard: Guard,
         serve: Callable[[CrawlProcess, str, Any], None],
+        logs: RunLogs | None = None,
     ) -> None:
-        """So many processes `share` the memory for responses. With `lease_s` they share hosts."""
+        """So many processes `share` the memory for responses. With `lease_s` they share hosts.
+        `logs` are those of the worker's runs."""
         self._settings = settings
         self._share = share
         self._lease_s = lease_s
         self._guard = guard
         self._serve = serve
+        terminal = sys.stderr.isatty()
+        as_text = is_text(settings.logs.style, terminal)
+        self._lines = ToldLines(logs, as_text=as_text, colour=terminal)
         self._next_number = numbers()
         self.spawner: Spawner | None = None
         """What starts them; None before it is needed."""
@@ -58,13 +66,11 @@ class Starter:
         orders = Orders(
             settings=replace(plain, tasks=()),
             number=self._next_number(),
-            style=settings.logs.style,
-            terminal=sys.stderr.isatty(),
             tell_s=settings.worker.report_s / 2,
             share=self._share,
             lease_s=self._lease_s,
         )
-        process = CrawlProcess(orders, self._serve)
+        process = CrawlProcess(orders, self._serve, self._lines)
         process.group = group
         return process
 

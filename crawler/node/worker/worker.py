@@ -32,6 +32,7 @@ from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.epochs import Epochs
@@ -81,9 +82,11 @@ class Worker:
         clock: Clock,
         peers: Peers | None = None,
         hub: HubWatch | None = None,
+        logs: RunLogs | None = None,
     ) -> None:
         """The crew runs the crawls of tasks from `states`. `peers` replaces the gRPC clients of the
-        leader, for tests. `hub` tells which callback kept this worker from renewing its lease."""
+        leader, for tests. `hub` tells which callback kept this worker from renewing its lease.
+        `logs` are those of its runs."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -101,7 +104,8 @@ class Worker:
         self._states = states
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given)
+        self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
+        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         load = OwnLoad(clock, crew.load)
@@ -114,6 +118,7 @@ class Worker:
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the crew, and observe who leads."""
+        self._logs.start(supervisor)
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
@@ -125,6 +130,7 @@ class Worker:
     def stop(self) -> None:
         """Stop the crew. `leave` has stopped the runs."""
         self._crew.stop()
+        self._logs.stop()
         self._clearing.stop()
         self._states.close()
         self._observer.close()
