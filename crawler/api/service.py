@@ -16,6 +16,7 @@ from crawler.api.backend import Backend, Call
 from crawler.api.bounded import BoundedBackend
 from crawler.api.trail import Trail
 from crawler.errors import Unavailable
+from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Leader
@@ -108,4 +109,17 @@ class Logs(Protocol):
 
     def read(self, task: str, id: str, key: PieceKey, begin: int) -> Passage:
         """Return whole lines of a piece from that byte on. Raises OSError."""
+        ...
+
+
+class Items(Protocol):
+    """The files of items of a worker."""
+
+    def listed(self, task: str) -> ItemFolder:
+        """Return the files of a task."""
+        ...
+
+    def read(self, task: str, path: str, begin: int) -> bytes:
+        """Return bytes of a file from there on; none at its end. Raises InvalidArgument and
+        NotFound."""
         ...

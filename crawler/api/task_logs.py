@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from gevent.pool import Pool
 
 from crawler.api.backend import Backend, Call, NodeLoad
+from crawler.api.workers import Reach, WorkerClient, ask_all, brief, workers_of
 from crawler.clock import Clock, SystemClock
 from crawler.errors import CrawlerError, NotFound, Retryable, shown
 from crawler.items.names import folder_name
-from crawler.model.logs import LogPart, LogQuery, Passage, Piece, PieceKey
+from crawler.model.logs import LogPart, LogQuery, Piece, PieceKey
 from crawler.model.records import Query, Resource, State
 from crawler.model.shards import MAX_WORKERS, is_sharded
 
-ASKED_S = 3.0
-"""How long a worker has to answer."""
-AT_ONCE = 32
-"""How many workers are asked at the same time."""
 LOOK_S = 0.5
 """How often it is looked for new lines while somebody follows a log."""
 LAST_S = 1.5
@@ -31,30 +25,9 @@ LAST_S = 1.5
 ALIVE_S = 15.0
 """How often a stream without lines shows that it is alive: nothing else tells that its reader has
 gone."""
-WORKER = "worker"
 NO_LEADER = "no leader answers at present; until one does, it is not seen where the task moves"
 MOST_TOLD = 5
 """How many missing pieces, or silent workers, are named one by one."""
-
-
-class LogsOfWorker(Protocol):
-    """A client of a worker."""
-
-    def log_pieces(self, name: str, call: Call) -> Sequence[Piece]:
-        """Return the pieces of a task's log that the worker has. Raises whatever calls raise."""
-        ...
-
-    def log_passage(self, name: str, id: str, key: PieceKey, begin: int, call: Call) -> Passage:
-        """Return whole lines of a piece from that byte on. Raises whatever calls raise."""
-        ...
-
-    def close(self) -> None:
-        """Close the channel."""
-        ...
-
-
-Reach = Callable[[str], LogsOfWorker]
-"""Returns a client of the worker at that address."""
 
 
 @dataclass
@@ -88,7 +61,7 @@ class TaskLog:
         self._call = call
         self._clock = clock or SystemClock()
         self._run = query.run
-        self._clients: dict[str, LogsOfWorker] = {}
+        self._clients: dict[str, WorkerClient] = {}
         self._ends: dict[PieceKey, int] = {}
         """How far each piece has been read."""
         self._told: set[str] = set()
@@ -175,8 +148,7 @@ class TaskLog:
     def _look(self) -> _Known:
         """Ask the leader and all workers. Raises NotFound, and whatever calls raise."""
         head, shards = self._resources()
-        workers = self._workers()
-        found, silent = self._asked(workers)
+        found, silent = self._asked()
         pieces = {key: held for key, held in _latest(found).items() if held[0].id == _id_name(head)}
         runs = sorted({piece.run for piece, _ in pieces.values()})
         self._run = self._query.run or head.run
@@ -224,32 +196,17 @@ class TaskLog:
         listed = self._backend(call).list(query, call).resources
         return head, [each for each in listed if each.spec.shard_of == name]
 
-    def _workers(self) -> Sequence[NodeLoad]:
-        call = self._brief()
-        return [each for each in self._backend(call).nodes(call) if each.role == WORKER]
-
     def _asked(
-        self, workers: Sequence[NodeLoad]
+        self,
     ) -> tuple[list[tuple[Piece, NodeLoad]], list[tuple[NodeLoad, str]]]:
-        """Ask these workers. Return the pieces, and the workers that do not answer, with why."""
-        found: list[tuple[Piece, NodeLoad]] = []
-        silent: list[tuple[NodeLoad, str]] = []
+        """Ask all workers. Return the pieces, and the workers that do not answer, with why."""
+        answers, silent = ask_all(
+            workers_of(self._backend, self._brief()),
+            lambda worker: self._client(worker).log_pieces(self._query.name, self._brief()),
+        )
+        return [(piece, worker) for worker, pieces in answers for piece in pieces], silent
 
-        def ask(worker: NodeLoad) -> None:
-            try:
-                pieces = self._client(worker).log_pieces(self._query.name, self._brief())
-            except CrawlerError as error:
-                silent.append((worker, str(error)))
-            else:
-                found.extend((piece, worker) for piece in pieces)
-
-        pool = Pool(AT_ONCE)
-        for worker in workers:
-            pool.spawn(ask, worker)
-        pool.join()
-        return found, silent
-
-    def _client(self, worker: NodeLoad) -> LogsOfWorker:
+    def _client(self, worker: NodeLoad) -> WorkerClient:
         address = worker.node.address
         if address not in self._clients:
             self._clients[address] = self._reach(address)
@@ -260,7 +217,7 @@ class TaskLog:
             self._clients.popitem()[1].close()
 
     def _brief(self) -> Call:
-        return Call(min(ASKED_S, self._call.timeout_s), caller=self._call.caller)
+        return brief(self._call)
 
     def _gaps(
         self,

@@ -17,7 +17,7 @@ from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
-from crawler.api.service import Crawls, Logs, Service
+from crawler.api.service import Crawls, Items, Logs, Service
 from crawler.api.tls import Certificates
 from crawler.api.trail import Trail
 from crawler.audit_log import audit_log
@@ -106,9 +106,9 @@ class Faces:
         """Return a client of a worker: it shows the secret of nodes."""
         return CrawlsClient(address, token=self.access.secret, pem=self._pem)
 
-    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf, logs: Logs) -> None:
+    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf, logs: Logs, items: Items) -> None:
         """Build the servers of a worker."""
-        self._servicer = CrawlsServicer(crawls, labels_of, logs)
+        self._servicer = CrawlsServicer(crawls, labels_of, logs, items)
         self._build(None, crawls, labels_of)
 
     def _build(

@@ -244,6 +244,7 @@ class Node:
     def _build_worker(self) -> None:
         # A master needs none of this: it takes a third of its start and of its memory.
         from crawler.node.crew.crews import crew_of
+        from crawler.node.run.item_shelf import ItemShelf
         from crawler.node.run.run_logs import RunLogs
         from crawler.node.run.sharing import Sharing
         from crawler.node.run.states import States
@@ -269,7 +270,8 @@ class Node:
         looks = self._faces.looks
         looks.of_process = crew.look
         looks.processes = lambda: [each.number for each in crew.crawls.processes()]
-        self._faces.serve_worker(crew.crawls, worker.labels_of, logs)
+        items = ItemShelf(Path(settings.folder, settings.worker.items))
+        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items)
 
     def _watch_readiness(self) -> None:
         known: str | None = None

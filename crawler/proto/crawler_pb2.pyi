@@ -833,3 +833,47 @@ class LogPassage(_message.Message):
     offset: int
     open: bool
     def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
+
+class ItemFolders(_message.Message):
+    __slots__ = ("folders", "notes")
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    folders: _containers.RepeatedCompositeFieldContainer[ItemFolder]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, folders: _Optional[_Iterable[_Union[ItemFolder, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ItemFolder(_message.Message):
+    __slots__ = ("node", "place", "files")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    place: str
+    files: _containers.RepeatedCompositeFieldContainer[ItemFile]
+    def __init__(self, node: _Optional[str] = ..., place: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ItemFile, _Mapping]]] = ...) -> None: ...
+
+class ItemFile(_message.Message):
+    __slots__ = ("path", "size")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    size: int
+    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class ItemFileRequest(_message.Message):
+    __slots__ = ("name", "node", "path", "offset")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node: str
+    path: str
+    offset: int
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class ItemFilePart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

@@ -218,6 +218,16 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
                 _registered_method=True)
+        self.ListItemFiles = channel.unary_unary(
+                '/CrawlerMaster/ListItemFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+                _registered_method=True)
+        self.ReadItemFile = channel.unary_stream(
+                '/CrawlerMaster/ReadItemFile',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -511,6 +521,21 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListItemFiles(self, request, context):
+        """Which files of items the workers have of a task. Over HTTP, GET /crawler/resource/{name}/items?id=
+        &epoch= answers the items themselves, as JSON lines. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItemFile(self, request, context):
+        """The bytes of one of these files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -707,6 +732,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ReadLogs,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPart.SerializeToString,
+            ),
+            'ListItemFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItemFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ReadItemFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadItemFile,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -1704,6 +1739,60 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def ListItemFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListItemFiles',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItemFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadItemFile',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetLeader(request,
             target,
             options=(),
@@ -1795,6 +1884,16 @@ class CrawlerWorkerStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
                 _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/CrawlerWorker/ListItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolder.FromString,
+                _registered_method=True)
+        self.ReadItems = channel.unary_unary(
+                '/CrawlerWorker/ReadItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -1839,6 +1938,20 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListItems(self, request, context):
+        """For masters only: the files of items of a task that are here. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItems(self, request, context):
+        """For masters only: bytes of one of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1866,6 +1979,16 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ReadLog,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.SerializeToString,
+            ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolder.SerializeToString,
+            ),
+            'ReadItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2006,6 +2129,60 @@ class CrawlerWorker:
             '/CrawlerWorker/ReadLog',
             crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListItems',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolder.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadItems',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
             options,
             channel_credentials,
             insecure,

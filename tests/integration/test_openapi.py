@@ -43,7 +43,7 @@ DOOR = {}
 LEFT_OUT = ("/debug/profile", "/crawler/resource/{name}/logs")
 """The first takes as many seconds as are drawn, and the second may last as long as a task."""
 
-BUSY = "waited too long|no answer in time"
+BUSY = "waited too long|no answer in time|did not answer within"
 """What a request with a short deadline gets."""
 
 

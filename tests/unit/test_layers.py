@@ -42,10 +42,11 @@ LAYERS = {
         {"addresses", "passed_on", "places"},
         {"proofs"},
         {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"workers"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},
-        {"bounded_crawls", "task_logs"},
+        {"bounded_crawls", "task_items", "task_logs"},
         {"http", "rpc"},
     ],
     "node": [
@@ -151,6 +152,9 @@ CLI = (
     "update",
     "login",
     "logs",
+    "reaching",
+    "item_targets",
+    "far_items",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

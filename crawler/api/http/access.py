@@ -35,6 +35,7 @@ NEEDS: Mapping[str, Need] = {
     "crawler.list_": Need.READ,
     "crawler.explain": Need.READ,
     "crawler.logs": Need.READ,
+    "crawler.items": Need.READ,
     "crawler.nodes": Need.READ,
     "crawler.leader": Need.READ,
     "crawler.scheduler": Need.READ,

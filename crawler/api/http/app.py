@@ -26,6 +26,7 @@ from crawler.api.http import (
     cluster_routes,
     fast_path,
     history_routes,
+    item_routes,
     log_routes,
     routes,
     schedule_routes,
@@ -41,7 +42,7 @@ from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
 from crawler.api.sparse import Sparing
-from crawler.api.task_logs import Reach
+from crawler.api.workers import Reach
 from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
@@ -54,7 +55,14 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, log_routes, schedule_routes, cluster_routes, history_routes)
+PATHS_OF_THE_API = (
+    routes,
+    log_routes,
+    item_routes,
+    schedule_routes,
+    cluster_routes,
+    history_routes,
+)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"

@@ -16,7 +16,7 @@ from crawler.api.health import Health
 from crawler.api.http import bodies
 from crawler.api.http.access import CALLER
 from crawler.api.service import Service
-from crawler.api.task_logs import Reach
+from crawler.api.workers import Reach
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings

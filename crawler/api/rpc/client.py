@@ -20,6 +20,7 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    item_codec,
     log_codec,
     policy_codec,
     schedule_codec,
@@ -41,6 +42,7 @@ from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
+from crawler.model.item_files import ItemFolders
 from crawler.model.logs import LogPart, LogQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
@@ -59,8 +61,8 @@ pool is stuck, gRPC does not observe its own deadlines."""
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
 
-LOG_S = 3600.0
-"""How long it may take to read a log that does not grow."""
+STREAM_S = 3600.0
+"""How long it may take to read a file of items, or a log that does not grow."""
 
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
@@ -315,9 +317,24 @@ class Client:
     def logs(self, query: LogQuery, call: Call) -> Iterator[LogPart]:
         """Yield the parts of the log of a task. With `follow` it has no deadline. Raises whatever
         calls raise, also between two parts."""
-        timeout_s = None if query.follow else LOG_S
+        timeout_s = None if query.follow else STREAM_S
         message = log_codec.query_message(query)
         return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
+
+    def item_files(self, name: str, call: Call) -> ItemFolders:
+        """Return which files of items the workers have of a task."""
+        return item_codec.folders_from(
+            self._read("ListItemFiles", pb.ResourceSpec(name=name), call)
+        )
+
+    def item_bytes(
+        self, name: str, node: str, path: str, begin: int, call: Call
+    ) -> Iterator[bytes]:
+        """Yield the bytes of one of these files, from there on. Raises whatever calls raise, also
+        between two parts."""
+        wanted = pb.ItemFileRequest(name=name, node=node, path=path, offset=begin)
+        for part in self._stream("ReadItemFile", wanted, call, STREAM_S):
+            yield part.data
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

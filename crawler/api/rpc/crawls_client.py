@@ -10,8 +10,9 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 
 from crawler.api.backend import Call
-from crawler.api.rpc import log_codec
+from crawler.api.rpc import item_codec, log_codec
 from crawler.api.rpc.client import Client
+from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
 from crawler.model.statistics import Statistics
@@ -44,6 +45,16 @@ class CrawlsClient(Client):
             name=name, id=id, epoch=key.epoch, shard=key.shard, offset=begin
         )
         return log_codec.passage_from(self._read("ReadLog", wanted, call))
+
+    def item_folder(self, name: str, call: Call) -> ItemFolder:
+        """Return the files of items of a task that the worker has. Raises whatever calls raise."""
+        return item_codec.folder_from(self._read("ListItems", pb.ResourceSpec(name=name), call))
+
+    def item_passage(self, name: str, path: str, begin: int, call: Call) -> bytes:
+        """Return bytes of a file; none at its end. Raises whatever calls raise."""
+        wanted = pb.ItemFileRequest(name=name, path=path, offset=begin)
+        found: bytes = self._read("ReadItems", wanted, call).data
+        return found
 
     def _stub_over(self, channel: grpc.Channel) -> Any:
         return pb_grpc.CrawlerWorkerStub(channel)  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 
 import grpc
@@ -13,6 +13,7 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    item_codec,
     log_codec,
     policy_codec,
     schedule_codec,
@@ -23,7 +24,8 @@ from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.service import Service
-from crawler.api.task_logs import Reach, TaskLog
+from crawler.api.task_items import TaskFiles
+from crawler.api.task_logs import TaskLog
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -47,7 +49,10 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     """Checks the calls and passes them to the service."""
 
     def __init__(
-        self, service: Service, settings: ApiSettings, reach: Reach = CrawlsClient
+        self,
+        service: Service,
+        settings: ApiSettings,
+        reach: Callable[[str], CrawlsClient] = CrawlsClient,
     ) -> None:
         """`reach` returns the client of a worker."""
         self._reach = reach
@@ -323,6 +328,25 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         query = log_schemas.load_query(log_codec.query_fields(request))
         found = TaskLog(self._service.backend, self._reach, query, call).parts()
         return map(log_codec.part_message, takewhile(lambda _: context.is_active(), found))
+
+    def ListItemFiles(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ItemFolders:
+        """Return which files of items the workers have of a task."""
+        return item_codec.folders_message(self._files_of(request.name, context).all())
+
+    def ReadItemFile(
+        self, request: pb.ItemFileRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ItemFilePart]:
+        """Return the bytes of one of these files, part by part."""
+        files = self._files_of(request.name, context)
+        found = files.read(request.node, request.path, max(0, request.offset))
+        return (pb.ItemFilePart(data=data) for data in found)
+
+    def _files_of(self, name: str, context: grpc.ServicerContext) -> TaskFiles:
+        call = self._call(context)
+        named = task_schemas.load_name({"name": name})
+        return TaskFiles(self._service.backend, self._reach, named, call)
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

@@ -12,9 +12,9 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
 from crawler.api.bounded_crawls import LabelsOf, no_labels, owned_by
-from crawler.api.rpc import log_codec
+from crawler.api.rpc import item_codec, log_codec
 from crawler.api.rpc.access import present_caller
-from crawler.api.service import Crawls, Logs
+from crawler.api.service import Crawls, Items, Logs
 from crawler.errors import NotFound
 from crawler.model.logs import PieceKey
 from crawler.model.statistics import Owns
@@ -29,11 +29,16 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
     """The service of a worker."""
 
     def __init__(
-        self, crawls: Crawls, labels_of: LabelsOf = no_labels, logs: Logs | None = None
+        self,
+        crawls: Crawls,
+        labels_of: LabelsOf = no_labels,
+        logs: Logs | None = None,
+        items: Items | None = None,
     ) -> None:
         """`labels_of` says whose tasks are whose, for callers that are bounded by labels. `logs`
-        are those of its runs."""
+        and `items` are those of its runs."""
         self._logs = logs
+        self._items = items
         self._crawls = crawls
         self._labels_of = labels_of
 
@@ -85,3 +90,22 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         key = PieceKey(request.epoch, request.shard)
         found = self._logs.read(name, request.id, key, max(0, request.offset))
         return log_codec.passage_message(found)
+
+    def ListItems(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.ItemFolder:
+        """Return the files of items of a task that are here."""
+        name = task_schemas.load_name({"name": request.name})
+        return item_codec.folder_message(self._kept_items.listed(name))
+
+    def ReadItems(
+        self, request: pb.ItemFileRequest, context: grpc.ServicerContext
+    ) -> pb.ItemFilePart:
+        """Return bytes of one of them. Raises NotFound."""
+        name = task_schemas.load_name({"name": request.name})
+        found = self._kept_items.read(name, request.path, max(0, request.offset))
+        return pb.ItemFilePart(data=found)
+
+    @property
+    def _kept_items(self) -> Items:
+        if self._items is None:
+            raise NotFound("no items are kept here")
+        return self._items

@@ -91,6 +91,9 @@ _OFFSET = _in_query(
     "offset", {"type": "string", "pattern": r"^[0-9]{1,2}\.[0-9]{1,18}\.[0-9]{1,18}$"}
 )
 _FOLLOW = _in_query("follow", {"enum": ["true", "false"]})
+_ID = _in_query("id", {"type": "string", "maxLength": 200})
+_EPOCH = _in_query("epoch", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
+_SKIP_MISSING = _in_query("skip_missing", {"enum": ["true", "false"]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
@@ -123,6 +126,13 @@ OPERATIONS: Mapping[str, Operation] = {
         _TEXT,
         _READS | _NAMED,
         query=(_RUN, _OFFSET, _FOLLOW),
+        types=("application/x-ndjson",),
+    ),
+    "crawler.items": Operation(
+        "readItems",
+        _TEXT,
+        _WRITES | _NAMED,
+        query=(_ID, _EPOCH, _SKIP_MISSING),
         types=("application/x-ndjson",),
     ),
     "crawler.nodes": Operation("listNodes", ref("ListNodesResponse"), _READS),
