@@ -115,11 +115,12 @@ class Logs(Protocol):
 class Items(Protocol):
     """The files of items of a worker."""
 
-    def listed(self, task: str) -> ItemFolder:
-        """Return the files of a task."""
+    def listed(self, task: str) -> Sequence[ItemFolder]:
+        """Return the files of a task, with those in the place that all workers share. Raises
+        CrawlerError if that does not answer."""
         ...
 
-    def read(self, task: str, path: str, begin: int) -> bytes:
-        """Return bytes of a file from there on; none at its end. Raises InvalidArgument and
-        NotFound."""
+    def read(self, task: str, path: str, begin: int, moved: str = "") -> bytes:
+        """Return bytes of a file from there on; none at its end. `moved` is its folder in the
+        shared place. Raises InvalidArgument and NotFound."""
         ...

@@ -6,7 +6,7 @@ The master passes their bytes on, and `crawler.items` makes items of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -42,8 +42,9 @@ class TaskFiles:
                 places.setdefault(folder.place or folder.node, replace(folder, sizes=sizes))
         return ItemFolders(list(places.values()), notes)
 
-    def read(self, node: str, path: str, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of a file, from there on. Raises NotFound, and whatever calls raise."""
+    def read(self, node: str, path: str, begin: int = 0, moved: str = "") -> Iterator[bytes]:
+        """Yield the bytes of a file, from there on. `moved` is its folder in the shared place.
+        Raises NotFound, and whatever calls raise."""
         own = self._own_id()
         if not _is_of(path, own):
             raise NotFound(f"path: {shown(path)} is not there")
@@ -53,12 +54,12 @@ class TaskFiles:
         )
         if worker is None:
             raise Unavailable(f"node: {shown(node)} is no live worker; its items are not here")
-        data = self._bytes(worker.node.address, path, 0 if own and path == RUNS else begin)
+        data = self._bytes(worker.node.address, path, 0 if own and path == RUNS else begin, moved)
         return iter([_runs_of(own, data)[begin:]]) if own and path == RUNS else data
 
-    def _bytes(self, address: str, path: str, begin: int) -> Iterator[bytes]:
+    def _bytes(self, address: str, path: str, begin: int, moved: str) -> Iterator[bytes]:
         with closing(self._reach(address)) as client:
-            while data := client.item_passage(self._name, path, begin, brief(self._call)):
+            while data := client.item_passage(self._name, path, begin, brief(self._call), moved):
                 yield data
                 begin += len(data)
 
@@ -71,12 +72,16 @@ class TaskFiles:
         return folder_name(found.id) or "task"
 
     def _asked(self) -> tuple[list[ItemFolder], list[str]]:
-        def ask(worker: NodeLoad) -> ItemFolder:
+        def ask(worker: NodeLoad) -> Sequence[ItemFolder]:
             with closing(self._reach(worker.node.address)) as client:
-                return client.item_folder(self._name, brief(self._call))
+                return client.item_folders(self._name, brief(self._call))
 
         answers, silent = ask_all(workers_of(self._backend, brief(self._call)), ask)
-        found = [replace(folder, node=worker.node.id) for worker, folder in answers]
+        found = [
+            replace(folder, node=worker.node.id)
+            for worker, folders in answers
+            for folder in folders
+        ]
         return found, [
             f"what {worker.node.id} has is left out, because it does not answer: {why}"
             for worker, why in silent

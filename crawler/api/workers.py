@@ -32,11 +32,11 @@ class WorkerClient(Protocol):
         """Return whole lines of a piece from that byte on. Raises whatever calls raise."""
         ...
 
-    def item_folder(self, name: str, call: Call) -> ItemFolder:
+    def item_folders(self, name: str, call: Call) -> Sequence[ItemFolder]:
         """Return the files of items of a task. Raises whatever calls raise."""
         ...
 
-    def item_passage(self, name: str, path: str, begin: int, call: Call) -> bytes:
+    def item_passage(self, name: str, path: str, begin: int, call: Call, moved: str = "") -> bytes:
         """Return bytes of a file; none at its end. Raises whatever calls raise."""
         ...
 

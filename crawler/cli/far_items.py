@@ -13,7 +13,7 @@ import click
 from crawler.api.rpc.client import Client
 from crawler.cli.master import CALL, connected
 from crawler.errors import CrawlerError, NotFound, Retryable
-from crawler.items.far import FarShelf
+from crawler.items.far import shelf_of
 from crawler.items.reader import TaskItems, items_at
 
 AGAIN_S = 1.0
@@ -55,21 +55,22 @@ def _found(client: Client, task: str, **which: Any) -> TaskItems:
         )
     for note in listed.notes:
         click.echo(f"crawler: {note}", err=True)
-    folders = {each.node: each.sizes for each in listed.folders}
-    shelf = FarShelf(folders, partial(_fetch, client, task))
+    shelf = shelf_of(listed.folders, partial(_fetch, client, task))
     try:
         return items_at(task, shelf.folders(), **which)
     except NotFound as error:  # the task may be there, but not that run
         raise NoItems(str(error)) from error
 
 
-def _fetch(client: Client, task: str, node: str, path: str, begin: int) -> Iterator[bytes]:
+def _fetch(
+    client: Client, task: str, node: str, path: str, begin: int, moved: str
+) -> Iterator[bytes]:
     """Yield the bytes of a file. If the one who is asked goes, go on there a little later. Raises
     CrawlerError."""
     tries = 0
     while True:
         try:
-            for data in client.item_bytes(task, node, path, begin, CALL):
+            for data in client.item_bytes(task, node, path, begin, CALL, moved):
                 tries = 0
                 begin += len(data)
                 yield data

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from crawler.items import TaskItems, items_of, tasks_in
 from crawler.items.failures import ItemsDamaged
 from crawler.items.following import followed
 from crawler.items.formats import BEST_FIRST
-from crawler.items.names import DELETED, STOPPED
+from crawler.items.names import DELETED, STOPPED, folder_name
 from crawler.items.names import FAILED as HAS_FAILED
-from crawler.items.reader import GOING_ON
+from crawler.items.reader import GOING_ON, items_at
 from crawler.plural import counted
 from crawler.runtime import prepare
 
@@ -48,8 +48,9 @@ FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
     "folders",
     metavar="ITEMS",
     multiple=True,
-    help="Folder of the items of a worker. You may give it more than once, for the folders of "
-    "several machines. The default is worker.items of the settings.",
+    help="Folder of the items of a worker, or the URL of items.url. You may give it more than "
+    "once, for the folders of several machines. The default is worker.items of the settings, and "
+    "their items.url.",
 )
 @CONFIG
 @click.option(
@@ -121,12 +122,12 @@ def items(
     if task is None:
         if is_far:
             raise Unusable("TASK: missing; name a task of the cluster (crawler tasks lists them)")
-        return _list(folders or (_usual_folder(file),), as_json)
+        return _list(_folders(folders or _usual(file)), as_json)
     target = (output if fresh is None else fresh) or STANDARD_OUTPUT
     wanted = Target(target, format or "", fresh is not None, follow)
     if not is_far:
-        near = folders or (_usual_folder(file),)
-        return _show(task, lambda: items_of(task, *near, **which), wanted)
+        near = folders or _usual(file)
+        return _show(task, lambda: _found(task, near, which), wanted)
     prepare()  # only now gRPC is needed
     from crawler.cli.far_items import in_cluster
 
@@ -159,12 +160,34 @@ def _show(task: str, look: Callable[[], TaskItems], wanted: Target) -> int:
     return 0
 
 
-def _usual_folder(file: str | None) -> str:
-    """The folder of items in the settings. Raises ConfigError."""
+def _usual(file: str | None) -> Sequence[str]:
+    """The folder of items in the settings, and the place that workers share. Raises ConfigError."""
     from crawler.settings import config
 
     settings = config.load(file, os.environ)
-    return str(Path(settings.folder, settings.worker.items))
+    shared = [settings.items.url] if settings.items.url else []
+    return [str(Path(settings.folder, settings.worker.items)), *shared]
+
+
+def _found(task: str, places: Sequence[str], which: Mapping[str, Any]) -> TaskItems:
+    """Find the items of a task in these folders, some of which may be URLs. Raises CrawlerError."""
+    folders = _folders(places)
+    urls = [place for place in places if place not in folders]
+    if not urls:
+        return items_of(task, *folders, **which)
+    from crawler.items.cloud import CloudItems
+
+    name = folder_name(task)
+    shelves = [CloudItems(url).shelf(name) for url in urls]
+    near = [Path(folder, name) for folder in folders]
+    return items_at(
+        task, [*near, *(each for shelf in shelves for each in shelf.folders())], **which
+    )
+
+
+def _folders(places: Sequence[str]) -> Sequence[str]:
+    """Return those that are folders of this machine, and no URLs."""
+    return [place for place in places if "://" not in place]
 
 
 def _list(folders: Iterable[str], as_json: bool) -> int:

@@ -18,6 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from crawler.model.item_files import ItemFolder
+
 Fetch = Callable[[str, str, int], Iterator[bytes]]
 """Takes a folder, a path in it, and a byte. Yields the bytes of that file from there on."""
 
@@ -38,6 +40,19 @@ class FarShelf:
     def folders(self) -> Sequence[FarPath]:
         """Return the folders."""
         return [FarPath(self, name) for name in self.sizes]
+
+
+def shelf_of(
+    folders: Sequence[ItemFolder], read: Callable[[str, str, int, str], Iterator[bytes]]
+) -> FarShelf:
+    """Return the files that workers have. `read` takes the worker, the path, the byte to begin with
+    and the folder in the shared place."""
+    of = {each.name: each for each in folders}
+
+    def fetch(name: str, path: str, begin: int) -> Iterator[bytes]:
+        return read(of[name].node, path, begin, of[name].moved)
+
+    return FarShelf({name: each.sizes for name, each in of.items()}, fetch)
 
 
 class FarPath:

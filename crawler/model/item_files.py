@@ -19,6 +19,13 @@ class ItemFolder:
     """The same for workers that share a folder."""
     sizes: Mapping[str, int]
     """The bytes of each file, by its path in the folder of the task."""
+    moved: str = ""
+    """The folder in the place that all workers share; empty if it is one of the worker itself."""
+
+    @property
+    def name(self) -> str:
+        """What people see of it, and what tells it from others."""
+        return f"items.url, {self.moved}" if self.moved else self.node
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,7 @@ class Node:
         looks = self._faces.looks
         looks.of_process = crew.look
         looks.processes = lambda: [each.number for each in crew.crawls.processes()]
-        items = ItemShelf(Path(settings.folder, settings.worker.items))
+        items = ItemShelf(Path(settings.folder, settings.worker.items), worker.shared_items)
         self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items)
 
     def _watch_readiness(self) -> None:

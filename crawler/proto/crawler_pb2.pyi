@@ -843,14 +843,16 @@ class ItemFolders(_message.Message):
     def __init__(self, folders: _Optional[_Iterable[_Union[ItemFolder, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ItemFolder(_message.Message):
-    __slots__ = ("node", "place", "files")
+    __slots__ = ("node", "place", "files", "moved")
     NODE_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
     node: str
     place: str
     files: _containers.RepeatedCompositeFieldContainer[ItemFile]
-    def __init__(self, node: _Optional[str] = ..., place: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ItemFile, _Mapping]]] = ...) -> None: ...
+    moved: str
+    def __init__(self, node: _Optional[str] = ..., place: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ItemFile, _Mapping]]] = ..., moved: _Optional[str] = ...) -> None: ...
 
 class ItemFile(_message.Message):
     __slots__ = ("path", "size")
@@ -861,16 +863,18 @@ class ItemFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class ItemFileRequest(_message.Message):
-    __slots__ = ("name", "node", "path", "offset")
+    __slots__ = ("name", "node", "path", "offset", "moved")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
     name: str
     node: str
     path: str
     offset: int
-    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+    moved: str
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ..., moved: _Optional[str] = ...) -> None: ...
 
 class ItemFilePart(_message.Message):
     __slots__ = ("data",)

@@ -1887,7 +1887,7 @@ class CrawlerWorkerStub:
         self.ListItems = channel.unary_unary(
                 '/CrawlerWorker/ListItems',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
-                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolder.FromString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
                 _registered_method=True)
         self.ReadItems = channel.unary_unary(
                 '/CrawlerWorker/ReadItems',
@@ -1983,7 +1983,7 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
             'ListItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ListItems,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
-                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolder.SerializeToString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
             ),
             'ReadItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadItems,
@@ -2155,7 +2155,7 @@ class CrawlerWorker:
             target,
             '/CrawlerWorker/ListItems',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
-            crawler_dot_proto_dot_crawler__pb2.ItemFolder.FromString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
             options,
             channel_credentials,
             insecure,

@@ -294,6 +294,20 @@ class HistorySettings:
 
 
 @dataclass(frozen=True, repr=False)
+class ItemsSettings:
+    """Where the finished items of all workers go; see docs/items.md."""
+
+    url: str = setting(
+        "",
+        "Place to which workers move finished files of items: s3://bucket/folder, "
+        "gs://bucket/folder, or a folder that all machines share, as file:///mnt/items. If empty, "
+        "they stay on each machine.",
+        form=forms.SHARED,
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, repr=False)
 class Settings:
     """All settings, with one field for each section."""
 
@@ -304,6 +318,7 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    items: ItemsSettings = field(default_factory=ItemsSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)

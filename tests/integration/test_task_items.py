@@ -1,6 +1,7 @@
 """The items of a task of a cluster, from all workers that have or had it: each once."""
 
 import json
+from functools import partial
 from http.client import HTTPConnection
 
 import gevent
@@ -8,11 +9,13 @@ import pytest
 
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.errors import Forbidden, InvalidArgument, NotFound
-from crawler.items.far import FarShelf
+from crawler.items.far import shelf_of
 from crawler.items.reader import items_at
 from crawler.model.access import Role, TokenWish
 from crawler.model.records import Spec, State
-from crawler.settings.sections import WorkerSettings
+from crawler.node.run import shared_items
+from crawler.node.run.item_mover import ItemMover
+from crawler.settings.sections import ItemsSettings, WorkerSettings
 from crawler.settings.worker import IN_PROCESS
 from tests.clients import Client
 from tests.clusters import CALL, Cluster
@@ -34,8 +37,8 @@ def site():
 class Moving:
     """A task `a` on one of two workers, each with items of its own, as on two machines."""
 
-    def __init__(self, cluster, site, **settings):
-        self.cluster, self.site = cluster, site
+    def __init__(self, cluster, site, shares=False, **settings):
+        self.cluster, self.site, self.shares = cluster, site, shares
         self.master = cluster.master("1")
         self.client = cluster.client(self.master)
         self.workers = {"1": self.worker("1")}
@@ -44,13 +47,14 @@ class Moving:
         self.id = self.client.add(Spec("a", "pages", parameters, {"team": "x"}), CALL).id
 
     def worker(self, name):
+        url = (self.cluster.tmp_path / "shared").as_uri() if self.shares else ""
         own = WorkerSettings(
             items=str(self.cluster.tmp_path / f"items-{name}"),
             report_s=0.1,
             private_targets=["127.0.0.0/8"],
             processes=IN_PROCESS,
         )
-        return self.cluster.worker(name, ["pages.py"], worker=own)
+        return self.cluster.worker(name, ["pages.py"], worker=own, items=ItemsSettings(url))
 
     def move(self):
         eventually(lambda: len(self.site.paths()) >= 3)
@@ -68,11 +72,11 @@ class Moving:
     def found(self, client=None, **which):
         client = client or self.client
 
-        def fetch(node, path, begin):
-            return client.item_bytes("a", node, path, begin, CALL)
+        def read(node, path, begin, moved):
+            return client.item_bytes("a", node, path, begin, CALL, moved)
 
-        folders = {each.node: each.sizes for each in client.item_files("a", CALL).folders}
-        return items_at("a", FarShelf(folders, fetch).folders(), **which)
+        folders = client.item_files("a", CALL).folders
+        return items_at("a", shelf_of(folders, read).folders(), **which)
 
     def seen(self):
         return sorted(item["url"] for item in self.found())
@@ -128,7 +132,30 @@ def test_any_master_answers_them_over_http(task):
     assert 0 < len(lines) < COUNT
 
 
-def test_people_get_them_with_a_command(task, command, tmp_path, monkeypatch):  # noqa: F811
+@pytest.fixture
+def soon(monkeypatch):
+    """Finished files move at once."""
+    monkeypatch.setattr(shared_items, "MOVE_S", 0.1)
+    monkeypatch.setattr(shared_items, "ItemMover", partial(ItemMover, idle_s=0.1))
+
+
+@pytest.mark.parametrize("task", [{"shares": True}], indirect=True)
+def test_with_a_shared_place_items_stay_when_their_worker_goes(soon, task, tmp_path, command):  # noqa: F811
+    task.move()
+    task.ends()
+    folders = [tmp_path / f"items-{n}" / "a" for n in "12"]
+    eventually(lambda: [each.name for path in folders for each in path.iterdir()] == [".runs"] * 2)
+    assert task.seen() == task.urls
+    task.workers["1"].stop()
+    eventually(lambda: len(task.client.nodes(CALL)) == 2)
+    assert task.seen() == task.urls
+    answer, lines = get(task.master, "/crawler/resource/a/items")
+    assert (answer.status, sorted(item["url"] for item in lines)) == (200, task.urls)
+    status, said, errors = command("items", "a", "--folder", (tmp_path / "shared").as_uri())
+    assert (status, sorted(json.loads(line)["url"] for line in said)) == (0, task.urls), errors
+
+
+def test_people_get_them_with_a_command(task, command, tmp_path):  # noqa: F811
     following = gevent.spawn(lambda: command("items", "a", "-f"))
     task.move()
     status, said, errors = following.get(timeout=60)
@@ -187,7 +214,7 @@ def test_a_caller_gets_the_items_of_tasks_within_its_bounds_alone(task, tmp_path
         list(client.item_bytes("a", node, f"{earlier}.csv", 0, CALL))
     worker = CrawlsClient(task.workers["1"].address, token=lambda: admin)
     with pytest.raises(Forbidden):
-        worker.item_folder("a", CALL)
+        worker.item_folders("a", CALL)
     with pytest.raises(Forbidden):
         worker.item_passage("a", ".runs", 0, CALL)
     for each in (client, bounded, worker):

@@ -41,6 +41,7 @@ from tests.mutants import (
     shards,
     shared_crawls,
     shared_hosts,
+    shared_items,
     tasks_going_on,
     tls,
 )
@@ -71,6 +72,7 @@ PARTS = (
     shards,
     shared_crawls,
     shared_hosts,
+    shared_items,
     tasks_going_on,
     life,
     logs,

@@ -32,7 +32,7 @@ MUTANTS = [
     Mutant(
         "a worker reads any file",
         "crawler/node/run/item_shelf.py",
-        "if not _is_of_items(path):",
+        "if not _is_of_items(path) or not _PLACE.fullmatch(moved):",
         "if not path:",
         f"{_CLUSTER} -k bounds",
     ),

@@ -12,7 +12,7 @@ from crawler.api.http.log_routes import CONTENT_TYPE
 from crawler.api.task_items import TaskFiles
 from crawler.errors import Unavailable, WrongState
 from crawler.items.failures import ItemsMissing
-from crawler.items.far import FarShelf
+from crawler.items.far import shelf_of
 from crawler.items.formats import SQLITE
 from crawler.items.reader import TaskItems, items_at
 from crawler.items.texts import to_line
@@ -44,8 +44,7 @@ def _found(files: TaskFiles, query: ItemQuery) -> TaskItems:
     listed = files.all()
     if listed.notes and not query.skip_missing:
         raise Unavailable(f"{'; '.join(listed.notes)}. Leave it out with skip_missing=true")
-    folders = {each.node: each.sizes for each in listed.folders}
-    shelf = FarShelf(folders, files.read)
+    shelf = shelf_of(listed.folders, files.read)
     try:
         found = items_at(
             query.name,

@@ -328,11 +328,11 @@ class Client:
         )
 
     def item_bytes(
-        self, name: str, node: str, path: str, begin: int, call: Call
+        self, name: str, node: str, path: str, begin: int, call: Call, moved: str = ""
     ) -> Iterator[bytes]:
         """Yield the bytes of one of these files, from there on. Raises whatever calls raise, also
         between two parts."""
-        wanted = pb.ItemFileRequest(name=name, node=node, path=path, offset=begin)
+        wanted = pb.ItemFileRequest(name=name, node=node, path=path, offset=begin, moved=moved)
         for part in self._stream("ReadItemFile", wanted, call, STREAM_S):
             yield part.data
 

@@ -46,13 +46,14 @@ class CrawlsClient(Client):
         )
         return log_codec.passage_from(self._read("ReadLog", wanted, call))
 
-    def item_folder(self, name: str, call: Call) -> ItemFolder:
+    def item_folders(self, name: str, call: Call) -> Sequence[ItemFolder]:
         """Return the files of items of a task that the worker has. Raises whatever calls raise."""
-        return item_codec.folder_from(self._read("ListItems", pb.ResourceSpec(name=name), call))
+        answer = self._read("ListItems", pb.ResourceSpec(name=name), call)
+        return item_codec.folders_from(answer).folders
 
-    def item_passage(self, name: str, path: str, begin: int, call: Call) -> bytes:
+    def item_passage(self, name: str, path: str, begin: int, call: Call, moved: str = "") -> bytes:
         """Return bytes of a file; none at its end. Raises whatever calls raise."""
-        wanted = pb.ItemFileRequest(name=name, path=path, offset=begin)
+        wanted = pb.ItemFileRequest(name=name, path=path, offset=begin, moved=moved)
         found: bytes = self._read("ReadItems", wanted, call).data
         return found
 

@@ -9,13 +9,13 @@ from crawler.proto import crawler_pb2 as pb
 def folder_message(folder: ItemFolder) -> pb.ItemFolder:
     """Return the files that one worker has."""
     files = [pb.ItemFile(path=path, size=size) for path, size in folder.sizes.items()]
-    return pb.ItemFolder(node=folder.node, place=folder.place, files=files)
+    return pb.ItemFolder(node=folder.node, place=folder.place, files=files, moved=folder.moved)
 
 
 def folder_from(message: pb.ItemFolder) -> ItemFolder:
     """Return the files that one worker has."""
     sizes = {each.path: each.size for each in message.files}
-    return ItemFolder(message.node, message.place, sizes)
+    return ItemFolder(message.node, message.place, sizes, message.moved)
 
 
 def folders_message(found: ItemFolders) -> pb.ItemFolders:

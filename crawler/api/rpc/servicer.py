@@ -340,7 +340,7 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
     ) -> Iterator[pb.ItemFilePart]:
         """Return the bytes of one of these files, part by part."""
         files = self._files_of(request.name, context)
-        found = files.read(request.node, request.path, max(0, request.offset))
+        found = files.read(request.node, request.path, max(0, request.offset), request.moved)
         return (pb.ItemFilePart(data=data) for data in found)
 
     def _files_of(self, name: str, context: grpc.ServicerContext) -> TaskFiles:

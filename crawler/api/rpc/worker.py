@@ -16,6 +16,7 @@ from crawler.api.rpc import item_codec, log_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.service import Crawls, Items, Logs
 from crawler.errors import NotFound
+from crawler.model.item_files import ItemFolders
 from crawler.model.logs import PieceKey
 from crawler.model.statistics import Owns
 from crawler.proto import crawler_pb2 as pb
@@ -91,17 +92,18 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         found = self._logs.read(name, request.id, key, max(0, request.offset))
         return log_codec.passage_message(found)
 
-    def ListItems(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.ItemFolder:
+    def ListItems(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.ItemFolders:
         """Return the files of items of a task that are here."""
         name = task_schemas.load_name({"name": request.name})
-        return item_codec.folder_message(self._kept_items.listed(name))
+        return item_codec.folders_message(ItemFolders(self._kept_items.listed(name)))
 
     def ReadItems(
         self, request: pb.ItemFileRequest, context: grpc.ServicerContext
     ) -> pb.ItemFilePart:
         """Return bytes of one of them. Raises NotFound."""
         name = task_schemas.load_name({"name": request.name})
-        found = self._kept_items.read(name, request.path, max(0, request.offset))
+        begin = max(0, request.offset)
+        found = self._kept_items.read(name, request.path, begin, request.moved)
         return pb.ItemFilePart(data=found)
 
     @property

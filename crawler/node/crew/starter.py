@@ -20,6 +20,7 @@ from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
     HistorySettings,
+    ItemsSettings,
     NodeSettings,
     SecretsSettings,
     Settings,
@@ -62,6 +63,7 @@ class Starter:
             node=NodeSettings(),
             secrets=SecretsSettings(),
             history=HistorySettings(),
+            items=ItemsSettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import gevent
@@ -18,25 +18,41 @@ import gevent
 from crawler.errors import InvalidArgument, NotFound, shown
 from crawler.items.names import PART, RUNS, folder_name, parsed_name
 from crawler.model.item_files import MOST_BYTES, ItemFolder
+from crawler.node.run.native import called
+from crawler.node.run.shared_items import SharedItems
 
+_PLACE = re.compile(r"[0-9a-f]{0,64}")
 _INNER = re.compile(r"part-[0-9]{1,9}\.parquet")
 
 
 class ItemShelf:
-    """The folder of the items of all tasks."""
+    """The folder of the items of all tasks, and the place that all workers share, if there is
+    one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shared: SharedItems | None = None) -> None:
         self._folder = folder
+        self._shared = shared
 
-    def listed(self, task: str) -> ItemFolder:
-        """Return the files of a task. The worker has no name here."""
-        found: ItemFolder = gevent.get_hub().threadpool.apply(self._listed, (task,))
-        return found
+    def listed(self, task: str) -> Sequence[ItemFolder]:
+        """Return the files of a task. The worker has no name here. Raises CrawlerError if the
+        shared place does not answer."""
+        own: ItemFolder = called(gevent.get_hub().threadpool, self._listed, task)
+        if self._shared is None:
+            return [own]
+        moved = self._shared.sizes(folder_name(task))
+        return [own, *(ItemFolder("", f"moved:{at}", moved[at], at) for at in moved)]
 
-    def read(self, task: str, path: str, begin: int) -> bytes:
-        """Return bytes of a file from there on; none at its end. Raises InvalidArgument and
-        NotFound."""
-        found: bytes = gevent.get_hub().threadpool.apply(self._read, (task, path, begin))
+    def read(self, task: str, path: str, begin: int, moved: str = "") -> bytes:
+        """Return bytes of a file from there on; none at its end. `moved` is its folder in the
+        shared place. Raises InvalidArgument and NotFound."""
+        if not _is_of_items(path) or not _PLACE.fullmatch(moved):
+            raise InvalidArgument(
+                f"path: {shown(path)} is not allowed; allowed are the files of items of a task, as"
+                " they are listed"
+            )
+        if moved and self._shared is not None:
+            return self._shared.read(folder_name(task), moved, path, begin, MOST_BYTES)
+        found: bytes = called(gevent.get_hub().threadpool, self._read, task, path, begin)
         return found
 
     def _listed(self, task: str) -> ItemFolder:
@@ -45,11 +61,6 @@ class ItemShelf:
         return ItemFolder("", _place(folder), sizes)
 
     def _read(self, task: str, path: str, begin: int) -> bytes:
-        if not _is_of_items(path):
-            raise InvalidArgument(
-                f"path: {shown(path)} is not allowed; allowed are the files of items of a task, as"
-                " they are listed"
-            )
         folder = self._folder / folder_name(task)
         for each in (path, path.replace(PART, "")):  # its crawl may have ended meanwhile
             try:

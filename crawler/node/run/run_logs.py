@@ -26,6 +26,7 @@ from crawler.model.logs import MOST_BYTES, Passage, Piece, PieceKey
 from crawler.model.records import Resource
 from crawler.node.run.log_files import LogFiles, LogKey, key_of
 from crawler.node.run.naming import id_name
+from crawler.node.run.native import called
 from crawler.plural import counted
 from crawler.settings.sections import LogSettings
 from crawler.supervision import OnEnd, Supervisor
@@ -164,7 +165,7 @@ class RunLogs:
         is_open = (folder_name(task), id, key) in self._open
         self.write()
         arguments = (task, id, key, begin)
-        found: Passage = gevent.get_hub().threadpool.apply(self._files.read, arguments)
+        found: Passage = called(gevent.get_hub().threadpool, self._files.read, *arguments)
         return replace(found, is_open=is_open)
 
     def _write_forever(self) -> None:

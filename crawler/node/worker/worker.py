@@ -8,6 +8,7 @@ reports go to the leader.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import gevent
 from gevent.event import Event
@@ -33,6 +34,7 @@ from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
 from crawler.node.run.run_logs import RunLogs
+from crawler.node.run.shared_items import SharedItems
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.epochs import Epochs
@@ -106,6 +108,9 @@ class Worker:
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
         self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        items, url = Path(settings.folder, settings.worker.items), settings.items.url
+        self.shared_items = SharedItems(items, url, clock) if url else None
+        """Where finished items go; None if they stay here."""
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         load = OwnLoad(clock, crew.load)
@@ -119,6 +124,8 @@ class Worker:
     def start(self, supervisor: Supervisor) -> None:
         """Start the crew, and observe who leads."""
         self._logs.start(supervisor)
+        if self.shared_items is not None:
+            self.shared_items.start(supervisor)
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
@@ -130,6 +137,8 @@ class Worker:
     def stop(self) -> None:
         """Stop the crew. `leave` has stopped the runs."""
         self._crew.stop()
+        if self.shared_items is not None:
+            self.shared_items.stop()
         self._logs.stop()
         self._clearing.stop()
         self._states.close()
