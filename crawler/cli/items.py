@@ -165,7 +165,8 @@ def _usual(file: str | None) -> Sequence[str]:
     from crawler.settings import config
 
     settings = config.load(file, os.environ)
-    shared = [settings.items.url] if settings.items.url else []
+    url = settings.items.url
+    shared = [Path(url).as_uri() if url.startswith("/") else url] if url else []
     return [str(Path(settings.folder, settings.worker.items)), *shared]
 
 

@@ -138,8 +138,8 @@ HISTORY = Form(
     mask=without_login,
 )
 SHARED = Form(
-    r"((s3|gs)://[^/\s][^\s]*|file:///[^\s]*)?",
-    "s3://bucket/folder, gs://bucket/folder, file:///folder or nothing",
+    r"((s3|gs)://[^/\s][^\s]*|/[^\x00-\x1f]*)?",
+    "s3://bucket/folder, gs://bucket/folder, a path from the root such as /mnt/items, or nothing",
     mask=without_login,
 )
 """Where workers share files."""

@@ -300,8 +300,8 @@ class ItemsSettings:
     url: str = setting(
         "",
         "Place to which workers move finished files of items: s3://bucket/folder, "
-        "gs://bucket/folder, or a folder that all machines share, as file:///mnt/items. If empty, "
-        "they stay on each machine.",
+        "gs://bucket/folder, or a folder that all machines share, as /mnt/items. If empty, they "
+        "stay on each machine.",
         form=forms.SHARED,
         secret=True,
     )

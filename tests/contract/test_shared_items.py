@@ -29,7 +29,7 @@ def s3():
 def url(request, tmp_path):
     if request.param == "s3":
         return request.getfixturevalue("s3").url(f"bucket-{next(_numbers)}")
-    return (tmp_path / "shared").as_uri()
+    return str(tmp_path / "shared folder")
 
 
 class Machine:

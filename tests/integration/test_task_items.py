@@ -47,7 +47,7 @@ class Moving:
         self.id = self.client.add(Spec("a", "pages", parameters, {"team": "x"}), CALL).id
 
     def worker(self, name):
-        url = (self.cluster.tmp_path / "shared").as_uri() if self.shares else ""
+        url = str(self.cluster.tmp_path / "shared") if self.shares else ""
         own = WorkerSettings(
             items=str(self.cluster.tmp_path / f"items-{name}"),
             report_s=0.1,

@@ -62,7 +62,7 @@ SAMPLES = {
     "api.oidc_claim": ("realm_access.roles", "realm_access.roles"),
     "api.oidc_roles": ("a=admin,b=viewer", {"a": "admin", "b": "viewer"}),
     "api.oidc_scopes": ("openid,groups", ["openid", "groups"]),
-    "items.url": ("s3://bucket/x", "s3://bucket/x"),
+    "items.url": ("/mnt/items", "/mnt/items"),
     "frontier.url": ("rediss://h:1", "rediss://h:1"),
     "node.id": ("7", "7"),
     "node.http": (":70", ":70"),
