@@ -18,6 +18,8 @@ from crawler.api.bundles import Bundles, NoBundles
 from crawler.api.trail import Trail
 from crawler.errors import CrawlerError, Unavailable
 from crawler.model.audit import PROJECT_DEPLOY
+from crawler.model.item_files import ItemFolder
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
 from crawler.model.projects import ProjectView
 from crawler.model.records import Leader
@@ -117,4 +119,30 @@ class Crawls(Protocol):
 
     def processes(self) -> Sequence[ProcessLoad]:
         """Return what each crawl process does now; none if the worker crawls by itself."""
+        ...
+
+
+class Logs(Protocol):
+    """The logs of the runs of a worker."""
+
+    def pieces(self, task: str) -> Sequence[Piece]:
+        """Return the pieces of a task's log that are here."""
+        ...
+
+    def read(self, task: str, id: str, key: PieceKey, begin: int) -> Passage:
+        """Return whole lines of a piece from that byte on. Raises OSError."""
+        ...
+
+
+class Items(Protocol):
+    """The files of items of a worker."""
+
+    def listed(self, task: str) -> Sequence[ItemFolder]:
+        """Return the files of a task, with those in the place that all workers share. Raises
+        CrawlerError if that does not answer."""
+        ...
+
+    def read(self, task: str, path: str, begin: int, moved: str = "") -> bytes:
+        """Return bytes of a file from there on; none at its end. `moved` is its folder in the
+        shared place. Raises InvalidArgument and NotFound."""
         ...

@@ -95,6 +95,7 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Drop the login that is kept for the master, and end it at the provider.",
     ),
+    "logs": Source("logs", quiet_grpc, "Show the log of TASK, whichever workers have or had it."),
     "master": Source(
         "nodes",
         prepare,

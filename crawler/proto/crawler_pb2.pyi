@@ -831,3 +831,144 @@ class Score(_message.Message):
     points: float
     place: str
     def __init__(self, plugin: _Optional[str] = ..., weight: _Optional[float] = ..., points: _Optional[float] = ..., place: _Optional[str] = ...) -> None: ...
+
+class LogRequest(_message.Message):
+    __slots__ = ("name", "run", "positions", "follow")
+    class PositionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: LogPosition
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[_Union[LogPosition, _Mapping]] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    run: int
+    positions: _containers.MessageMap[int, LogPosition]
+    follow: bool
+    def __init__(self, name: _Optional[str] = ..., run: _Optional[int] = ..., positions: _Optional[_Mapping[int, LogPosition]] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class LogPosition(_message.Message):
+    __slots__ = ("epoch", "offset")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    offset: int
+    def __init__(self, epoch: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class LogPart(_message.Message):
+    __slots__ = ("epoch", "shard", "run", "node", "offset", "data", "note")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    shard: int
+    run: int
+    node: str
+    offset: int
+    data: bytes
+    note: str
+    def __init__(self, epoch: _Optional[int] = ..., shard: _Optional[int] = ..., run: _Optional[int] = ..., node: _Optional[str] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., note: _Optional[str] = ...) -> None: ...
+
+class LogPieces(_message.Message):
+    __slots__ = ("pieces",)
+    PIECES_FIELD_NUMBER: _ClassVar[int]
+    pieces: _containers.RepeatedCompositeFieldContainer[LogPiece]
+    def __init__(self, pieces: _Optional[_Iterable[_Union[LogPiece, _Mapping]]] = ...) -> None: ...
+
+class LogPiece(_message.Message):
+    __slots__ = ("id", "epoch", "shard", "run", "begin", "end", "open")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    epoch: int
+    shard: int
+    run: int
+    begin: int
+    end: int
+    open: bool
+    def __init__(self, id: _Optional[str] = ..., epoch: _Optional[int] = ..., shard: _Optional[int] = ..., run: _Optional[int] = ..., begin: _Optional[int] = ..., end: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
+
+class LogPassageRequest(_message.Message):
+    __slots__ = ("name", "id", "epoch", "shard", "offset")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    id: str
+    epoch: int
+    shard: int
+    offset: int
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., shard: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class LogPassage(_message.Message):
+    __slots__ = ("data", "offset", "open")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    offset: int
+    open: bool
+    def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
+
+class ItemFolders(_message.Message):
+    __slots__ = ("folders", "notes")
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    folders: _containers.RepeatedCompositeFieldContainer[ItemFolder]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, folders: _Optional[_Iterable[_Union[ItemFolder, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ItemFolder(_message.Message):
+    __slots__ = ("node", "place", "files", "moved")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    place: str
+    files: _containers.RepeatedCompositeFieldContainer[ItemFile]
+    moved: str
+    def __init__(self, node: _Optional[str] = ..., place: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ItemFile, _Mapping]]] = ..., moved: _Optional[str] = ...) -> None: ...
+
+class ItemFile(_message.Message):
+    __slots__ = ("path", "size")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    size: int
+    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class ItemFileRequest(_message.Message):
+    __slots__ = ("name", "node", "path", "offset", "moved")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node: str
+    path: str
+    offset: int
+    moved: str
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ..., moved: _Optional[str] = ...) -> None: ...
+
+class ItemFilePart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

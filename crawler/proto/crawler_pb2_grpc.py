@@ -248,6 +248,21 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ReadLogs = channel.unary_stream(
+                '/CrawlerMaster/ReadLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+                _registered_method=True)
+        self.ListItemFiles = channel.unary_unary(
+                '/CrawlerMaster/ListItemFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+                _registered_method=True)
+        self.ReadItemFile = channel.unary_stream(
+                '/CrawlerMaster/ReadItemFile',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
         self.GetLeader = channel.unary_unary(
                 '/CrawlerMaster/GetLeader',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -584,6 +599,29 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadLogs(self, request, context):
+        """GET /crawler/resource/{name}/logs?run=&offset=&follow=: the log of a run of a task, whichever
+        workers have it. With `follow` the stream goes on until the run has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItemFiles(self, request, context):
+        """Which files of items the workers have of a task. Over HTTP, GET /crawler/resource/{name}/items?id=
+        &epoch= answers the items themselves, as JSON lines. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItemFile(self, request, context):
+        """The bytes of one of these files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLeader(self, request, context):
         """GET /crawler/leader. Any master answers from what it observes.
         """
@@ -810,6 +848,21 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ReadLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPart.SerializeToString,
+            ),
+            'ListItemFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItemFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ReadItemFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadItemFile,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
             'GetLeader': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLeader,
@@ -1969,6 +2022,87 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def ReadLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadLogs',
+            crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItemFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListItemFiles',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItemFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadItemFile',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetLeader(request,
             target,
             options=(),
@@ -2050,6 +2184,26 @@ class CrawlerWorkerStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
                 _registered_method=True)
+        self.ListLogs = channel.unary_unary(
+                '/CrawlerWorker/ListLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+                _registered_method=True)
+        self.ReadLog = channel.unary_unary(
+                '/CrawlerWorker/ReadLog',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+                _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/CrawlerWorker/ListItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+                _registered_method=True)
+        self.ReadItems = channel.unary_unary(
+                '/CrawlerWorker/ReadItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -2079,6 +2233,35 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLogs(self, request, context):
+        """For masters only: the pieces of the log of a task that are here. Only the name of the request
+        counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLog(self, request, context):
+        """For masters only: lines of one piece.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """For masters only: the files of items of a task that are here. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItems(self, request, context):
+        """For masters only: bytes of one of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -2096,6 +2279,26 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListProcesses,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
+            ),
+            'ListLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.SerializeToString,
+            ),
+            'ReadLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadLog,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.SerializeToString,
+            ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ReadItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2182,6 +2385,114 @@ class CrawlerWorker:
             '/CrawlerWorker/ListProcesses',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListLogs',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadLog',
+            crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListItems',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadItems',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
             options,
             channel_credentials,
             insecure,

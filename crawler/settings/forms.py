@@ -137,6 +137,12 @@ HISTORY = Form(
     "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or nothing",
     mask=without_login,
 )
+SHARED = Form(
+    r"((s3|gs)://[^/\s][^\s]*|/[^\x00-\x1f]*)?",
+    "s3://bucket/folder, gs://bucket/folder, a path from the root such as /mnt/items, or nothing",
+    mask=without_login,
+)
+"""Where workers share files."""
 SECRET_KEY = Form(r"(?s:.*)", "32 bytes in base64", is_key)
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

@@ -62,6 +62,7 @@ SAMPLES = {
     "api.oidc_claim": ("realm_access.roles", "realm_access.roles"),
     "api.oidc_roles": ("a=admin,b=viewer", {"a": "admin", "b": "viewer"}),
     "api.oidc_scopes": ("openid,groups", ["openid", "groups"]),
+    "items.url": ("/mnt/items", "/mnt/items"),
     "frontier.url": ("rediss://h:1", "rediss://h:1"),
     "node.id": ("7", "7"),
     "node.http": (":70", ":70"),
@@ -126,6 +127,8 @@ SAMPLES = {
     "history.url": ("postgresql://me:pw@db/crawler", "postgresql://me:pw@db/crawler"),
     "history.keep_days": ("7", 7.0),
     "logs.audit": ("audit.jsonl", "audit.jsonl"),
+    "logs.run_bytes": ("70000", 70_000),
+    "logs.total_bytes": ("70000", 70_000),
 }
 TOGETHER = {
     "api.oidc_issuer": ("oidc_client", "oidc_roles"),

@@ -43,10 +43,11 @@ LAYERS = {
         {"proofs"},
         {"backend"},
         {"bundles", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"workers"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},
-        {"bounded_crawls"},
+        {"bounded_crawls", "task_items", "task_logs"},
         {"http", "rpc"},
     ],
     "node": [
@@ -161,6 +162,10 @@ CLI = (
     *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
     "update",
     "login",
+    "logs",
+    "reaching",
+    "item_targets",
+    "far_items",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 

@@ -34,6 +34,8 @@ NEEDS: Mapping[str, Need] = {
     "crawler.get": Need.READ,
     "crawler.list_": Need.READ,
     "crawler.explain": Need.READ,
+    "crawler.logs": Need.READ,
+    "crawler.items": Need.READ,
     "crawler.nodes": Need.READ,
     "crawler.leader": Need.READ,
     "crawler.scheduler": Need.READ,

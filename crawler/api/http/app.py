@@ -26,6 +26,8 @@ from crawler.api.http import (
     cluster_routes,
     fast_path,
     history_routes,
+    item_routes,
+    log_routes,
     project_routes,
     routes,
     schedule_routes,
@@ -42,6 +44,7 @@ from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
 from crawler.api.sparse import Sparing
+from crawler.api.workers import Reach
 from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
@@ -54,7 +57,15 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, schedule_routes, project_routes, cluster_routes, history_routes)
+PATHS_OF_THE_API = (
+    routes,
+    log_routes,
+    item_routes,
+    schedule_routes,
+    project_routes,
+    cluster_routes,
+    history_routes,
+)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"
@@ -85,10 +96,11 @@ def build_app(
     crawls: Crawls | None = None,
     labels_of: LabelsOf = no_labels,
     looks: Looks | None = None,
+    reach: Reach | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    gRPC uses the same limiter and the same doors.
+    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker.
     """
     limiter = limiter or RateLimiter(settings, metrics)
     doors = doors or protected(clock or SystemClock())
@@ -97,7 +109,7 @@ def build_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
-    app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors)
+    app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors, reach)
     app.register_blueprint(node)
     app.register_blueprint(debug.blueprint((looks or Looks(SystemClock())).answer))
     if service is not None:

@@ -66,10 +66,17 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
+    f"{_MASTER}ReadLogs": Need.READ,
+    f"{_MASTER}ListItemFiles": Need.READ,
+    f"{_MASTER}ReadItemFile": Need.READ,
     f"{_MASTER}ReportRuns": Need.NODES,
     f"{_WORKER}GetStatistics": Need.READ,
     f"{_WORKER}ListStatistics": Need.READ,
     f"{_WORKER}ListProcesses": Need.READ,
+    f"{_WORKER}ListLogs": Need.NODES,
+    f"{_WORKER}ReadLog": Need.NODES,
+    f"{_WORKER}ListItems": Need.NODES,
+    f"{_WORKER}ReadItems": Need.NODES,
 }
 """What each method needs. A method that is not here needs what a node needs."""
 

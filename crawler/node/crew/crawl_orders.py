@@ -15,10 +15,6 @@ class Orders:
     settings: Settings
     """Those of the worker, without its secrets for etcd and the API, and without its keys."""
     number: int
-    style: str
-    """How it writes its log: json, text or auto."""
-    terminal: bool
-    """Whether the log of the worker, which has its lines too, goes to a terminal."""
     tell_s: float
     """How often it tells the counts of its runs."""
     share: int

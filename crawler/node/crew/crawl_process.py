@@ -153,8 +153,8 @@ class CrawlProcess:
 
     def _prepare(self, orders: Orders) -> None:
         settings, worker = orders.settings, orders.settings.worker
-        logs.setup(settings.logs.level, orders.style, terminal=orders.terminal)
-        self._printed = tell_of(self._callback)
+        logs.setup(settings.logs.level, "json")
+        self._printed = tell_of(self._callback, self._callback.slots)
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         self._states = sharing.states or States(folder, self._clock)

@@ -12,6 +12,7 @@ from crawler.node.crew.crew import Crew
 from crawler.node.crew.program import Programs
 from crawler.node.crew.users import check_user
 from crawler.node.guard.guard import Guard
+from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.sharing import Sharing
 from crawler.node.run.states import TaskStates
 from crawler.settings.sections import Settings
@@ -27,9 +28,10 @@ def crew_of(
     states: TaskStates,
     guard: Guard,
     programs: Programs | None = None,
+    logs: RunLogs | None = None,
 ) -> Crew:
     """Make the crew of a worker. The guard ends its processes when the worker cannot. `programs`
-    has the bundles of projects.
+    has the bundles of projects, and `logs` are those of its runs.
 
     Raises ConfigError for spiders that cannot be loaded here.
     """
@@ -37,7 +39,7 @@ def crew_of(
         from crawler.node.crew.processes import Processes
 
         check_user(settings.worker.run_as)
-        return Processes(settings, clock, guard, programs)
+        return Processes(settings, clock, guard, programs, logs)
     if settings.worker.run_as:
         raise ConfigError(
             f"worker.run_as: {shown(settings.worker.run_as)} given, but this worker crawls in its"

@@ -37,6 +37,7 @@ from crawler.node.crew.starter import Starter
 from crawler.node.crew.team import PATIENCE_S, Team
 from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -57,11 +58,13 @@ class Processes:
         clock: Clock,
         guard: Guard | None = None,
         programs: Programs | None = None,
+        logs: RunLogs | None = None,
     ) -> None:
         """How many there are is in the settings of the worker. `programs` has the bundles of
-        projects."""
+        projects, and `logs` are those of its runs."""
         self.has_processes = True
         self._settings = settings
+        self._logs = logs
         self._clock = clock
         self._programs = programs or NoPrograms()
         self._guard = guard or NoGuard()
@@ -155,8 +158,7 @@ class Processes:
         process = self._deal(distant)
         if process is None:
             return
-        process.runs[distant.number] = distant
-        distant.begin(process)
+        process.take_on(distant)
         while not distant.over.is_set():
             try:
                 distant.over.wait()
@@ -226,7 +228,7 @@ class Processes:
         most, serve = self._most, self._serve
         starter = Starter(
             *(self._settings, most, self._lease_s, self._guard, serve),
-            *(self._next_number, program),
+            *(self._next_number, program, self._logs),
         )
         team = self._teams[program.digest] = Team(starter, most, self._processes, self._clock)
         if self._has_begun:

@@ -7,16 +7,20 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from crawler.logs import is_text
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.program import Program
 from crawler.node.crew.spawner import Spawner, Zygote
+from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard.guard import Guard
+from crawler.node.run.run_logs import RunLogs
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
     HistorySettings,
+    ItemsSettings,
     NodeSettings,
     SecretsSettings,
     Settings,
@@ -35,14 +39,18 @@ class Starter:
         serve: Callable[[CrawlProcess, str, Any], None],
         next_number: Callable[[], int],
         program: Program,
+        logs: RunLogs | None = None,
     ) -> None:
         """So many processes `share` the memory for responses. With `lease_s` they share hosts. They
-        load that program."""
+        load that program. `logs` are those of the worker's runs."""
         self._settings = settings
         self._share = share
         self._lease_s = lease_s
         self._guard = guard
         self._serve = serve
+        terminal = sys.stderr.isatty()
+        as_text = is_text(settings.logs.style, terminal)
+        self._lines = ToldLines(logs, as_text=as_text, colour=terminal)
         self._next_number = next_number
         self._program = program
         self.digest = program.digest
@@ -60,18 +68,17 @@ class Starter:
             node=NodeSettings(),
             secrets=SecretsSettings(),
             history=HistorySettings(),
+            items=ItemsSettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
             number=self._next_number(),
-            style=settings.logs.style,
-            terminal=sys.stderr.isatty(),
             tell_s=settings.worker.report_s / 2,
             share=self._share,
             lease_s=self._lease_s,
             program=self._program,
         )
-        process = CrawlProcess(orders, self._serve)
+        process = CrawlProcess(orders, self._serve, self._lines)
         process.digest = self._program.digest
         process.group = group
         return process

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import gevent
 from gevent.event import Event
@@ -35,6 +36,8 @@ from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
+from crawler.node.run.shared_items import SharedItems
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.bundles import METADATA, WorkerBundles
@@ -89,10 +92,11 @@ class Worker:
         peers: Peers | None = None,
         hub: HubWatch | None = None,
         bundles: WorkerBundles | None = None,
+        logs: RunLogs | None = None,
     ) -> None:
         """The crew runs the crawls of tasks from `states`, and loads projects from `bundles`, if it
         can. `peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease."""
+        kept this worker from renewing its lease. `logs` are those of its runs."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -111,7 +115,11 @@ class Worker:
         self._states = states
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given)
+        self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
+        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        items, url = Path(settings.folder, settings.worker.items), settings.items.url
+        self.shared_items = SharedItems(items, url, clock) if url else None
+        """Where finished items go; None if they stay here."""
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         load = OwnLoad(clock, crew.load)
@@ -128,6 +136,9 @@ class Worker:
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the crew, and observe who leads."""
+        self._logs.start(supervisor)
+        if self.shared_items is not None:
+            self.shared_items.start(supervisor)
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
@@ -145,6 +156,9 @@ class Worker:
     def stop(self) -> None:
         """Stop the crew. `leave` has stopped the runs."""
         self._crew.stop()
+        if self.shared_items is not None:
+            self.shared_items.stop()
+        self._logs.stop()
         self._clearing.stop()
         self._states.close()
         self._observer.close()

@@ -13,6 +13,7 @@ from crawler.api.doors import Doors, NoTokens
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
@@ -24,6 +25,7 @@ from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.access import NewToken, Role, Token
 from crawler.model.constraints import Effect, Taint
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.policy import (
     LAST,
     STRATEGY,
@@ -374,6 +376,18 @@ class FakeBackend:
         return self.resources[name]
 
 
+class FakeLogs:
+    """The logs of a worker that has one line of the first task of a `FakeBackend`."""
+
+    line = b'{"level": "INFO", "ts": "2026-12-01T01:02:03.004+00:00", "msg": "run started"}\n'
+
+    def pieces(self, task):
+        return [Piece(PieceKey(1), "1602250527540776960", 1, end=len(self.line))]
+
+    def read(self, task, id, key, begin):
+        return Passage(self.line[begin:], begin, False)
+
+
 class FakeElection:
     """An election whose outcome a test sets."""
 
@@ -407,6 +421,7 @@ class Master:
         trail=None,
         clock=None,
         bundles=None,
+        reach=CrawlsClient,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
@@ -426,8 +441,9 @@ class Master:
             limiter=self.limiter,
             doors=self.doors,
             clock=clock,
+            reach=reach,
         )
-        self.servicer = Servicer(self.service, self.settings)
+        self.servicer = Servicer(self.service, self.settings, reach)
         self.server = RpcServer(
             "127.0.0.1:0",
             self.health,
