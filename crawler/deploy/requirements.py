@@ -73,7 +73,7 @@ def build(lock: str, folder: Path) -> Path:
     run_uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
     python = folder / "venv" / "bin" / "python"
     run_uv(
-        *("pip", "install", "--quiet", "--no-deps", "--require-hashes"),
+        *("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--link-mode", "copy"),
         *("--python", str(python), "-r", str(wanted)),
     )
     return python

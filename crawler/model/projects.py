@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 PROJECT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 PROJECT_WORDS = "1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit"
 DIGEST_WORDS = "the 64 hexadecimal digits of a SHA-256"
+BUNDLES = "bundles"
+"""The entry in the metadata of a worker that says which bundle of each project it has."""
 SHORT = 12
 """As many digits of a digest are shown to people, and are enough to name a bundle."""
 
@@ -24,6 +27,23 @@ def is_project_name(text: str) -> bool:
 def is_digest(text: str) -> bool:
     """Return whether a text is the digest of a bundle."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def told_bundles(ready: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the metadata of a worker that has these bundles: digests by project."""
+    return {BUNDLES: json.dumps(dict(sorted(ready.items())))} if ready else {}
+
+
+def bundles_in(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Return which bundle of each project a worker says it has. What is not to be understood, as of
+    another program, says nothing."""
+    try:
+        found = json.loads(metadata.get(BUNDLES, "{}"))
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: text for name, text in found.items() if isinstance(text, str)}
 
 
 @dataclass(frozen=True, slots=True)

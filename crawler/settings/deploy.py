@@ -17,7 +17,7 @@ class DeploySettings:
 
     folder: str = setting(
         "bundles",
-        "Folder in which a master keeps the bundles of projects.",
+        "Folder in which a master keeps the bundles of projects, and a worker unpacks them.",
     )
     url: str = setting(
         "",

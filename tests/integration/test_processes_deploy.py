@@ -1,7 +1,6 @@
 """A project is deployed to a real cluster, crawls there, and gets new code in the middle."""
 
 import itertools
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
 from crawler.local.cluster import LocalCluster
+from crawler.model.projects import bundles_in
 from crawler.model.records import Spec, State
 from tests.integration.lab import ROOT
 from tests.integration.test_processes_resume import tree
@@ -134,7 +134,7 @@ def test_a_spider_is_changed_in_the_middle_of_a_crawl_and_no_page_is_fetched_twi
     assert sorted(int(item["page"]) for item in found) == list(range(PAGES))
     assert {item["version"] for item in found} == {"first", "second"}
     [worker] = [each for each in client.nodes(CALL) if each.node.id == end.owner.node_id]
-    assert json.loads(worker.node.metadata["bundles"]) == {"shop": end.digest}
+    assert bundles_in(worker.node.metadata) == {"shop": end.digest}
     assert "shop/tree" in worker.node.spiders
 
 

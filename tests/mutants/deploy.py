@@ -10,6 +10,11 @@ _REQUESTS = "crawler/node/master/project_requests.py"
 _UNIT = "tests/unit/node/test_deployed.py"
 _PACKED = "tests/unit/bundles/test_bundle.py"
 _KEPT = "tests/contract/test_bundle_places.py"
+_WORKER = "crawler/node/worker/bundles.py"
+_ENVIRONMENTS = "crawler/node/worker/environments.py"
+_WORKERS = "tests/unit/node/test_worker_bundles.py"
+_MADE = "tests/unit/node/test_environments.py"
+_WHOLE = "tests/integration/test_processes_deploy.py"
 _LEADER = "tests/unit/node/test_project_requests.py"
 
 MUTANTS = [
@@ -75,5 +80,61 @@ MUTANTS = [
         "self._roll(kept, call) if roll else 0",
         "self._roll(kept, call)",
         f"{_LEADER} -k only_if_somebody_asks",
+    ),
+    Mutant(
+        "a bundle whose bytes have another digest is unpacked",
+        _WORKER,
+        "if in_thread(digest_of, path) != digest:",
+        "if False:",
+        f"{_WORKERS} -k another_digest",
+    ),
+    Mutant(
+        "a project that cannot run here stays offered",
+        _WORKER,
+        "            self._offers.pop(project.name, None)\n            self.on_offer()\n",
+        "",
+        f"{_WORKERS} -k cannot_run_here",
+    ),
+    Mutant(
+        "an environment counts although it was not finished",
+        _ENVIRONMENTS,
+        "if not in_thread((folder / WHOLE).exists):",
+        "if not in_thread((folder / 'venv').exists):",
+        f"{_MADE} -k not_finished",
+    ),
+    Mutant(
+        "a spider can change the packages of other projects",
+        "crawler/deploy/requirements.py",
+        '"--link-mode", "copy"',
+        '"--link-mode", "hardlink"',
+        f"{_MADE} -k spider_code_changes",
+    ),
+    Mutant(
+        "the packages of the worker come before those of a lock",
+        _ENVIRONMENTS,
+        "path = [str(code), str(self._engine())] if lock else",
+        "path =",
+        f"{_MADE} -k none_of_the_worker",
+    ),
+    Mutant(
+        "a bundle is removed that a run has",
+        _ENVIRONMENTS,
+        "if not is_digest(path.name) or path.stat().st_mtime > until_s:",
+        "if path.stat().st_mtime > until_s + 2 * SPARED_S:",
+        f"{_MADE} -k needs_for_long",
+    ),
+    Mutant(
+        "a run of a project gets a process with the spiders of the worker",
+        "crawler/node/crew/processes.py",
+        "        if not resource.spec.project:\n            return self._own\n",
+        "        return self._own\n",
+        f"{_WHOLE} -k in_the_middle",
+    ),
+    Mutant(
+        "a bundle that cannot be loaded is tried for ever",
+        "crawler/node/crew/team.py",
+        "        if self.digest and self.fault:\n            return self.fault\n",
+        "",
+        f"{_WHOLE} -k fails_its_task_alone",
     ),
 ]

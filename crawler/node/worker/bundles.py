@@ -3,7 +3,6 @@ which spiders of projects it offers."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from crawler.deploy.manifest import Manifest
 from crawler.deploy.places import damaged
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Retryable, Unavailable
 from crawler.logs import get_logger
-from crawler.model.projects import SHORT, Project
+from crawler.model.projects import SHORT, Project, told_bundles
 from crawler.node.crew.program import Program, Unusable
 from crawler.node.worker.environments import Environments, in_thread
 from crawler.supervision import OnEnd, Supervisor
@@ -31,8 +30,6 @@ AGAIN_S = 5.0
 """The pause before another try to get the current bundle of a project."""
 SWEEP_S = 600.0
 """How often it is looked for bundles that nobody needs."""
-METADATA = "bundles"
-"""The entry of a worker's registration that says which bundle of each project it has."""
 
 Fetch = Callable[[str], Iterable[bytes]]
 """Yields the bytes of the bundle with that digest. Raises NotFound, Retryable."""
@@ -94,8 +91,7 @@ class WorkerBundles:
 
     def metadata(self) -> Mapping[str, str]:
         """What its registration says of bundles; nothing if there are none."""
-        ready = {name: digest for name, (_, digest) in sorted(self._offers.items())}
-        return {METADATA: json.dumps(ready)} if ready else {}
+        return told_bundles({name: digest for name, (_, digest) in self._offers.items()})
 
     def start(self, supervisor: Supervisor) -> None:
         """Begin to have the current bundle of each project ready."""

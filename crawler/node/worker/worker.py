@@ -30,6 +30,7 @@ from crawler.items.names import DELETED, STOPPED
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
+from crawler.model.projects import BUNDLES
 from crawler.model.records import Node, Resource
 from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
@@ -40,7 +41,7 @@ from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.shared_items import SharedItems
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
-from crawler.node.worker.bundles import METADATA, WorkerBundles
+from crawler.node.worker.bundles import WorkerBundles
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
@@ -181,7 +182,7 @@ class Worker:
         """Return the registration with what this worker offers of projects by now."""
         if self._bundles is None:
             return node
-        others = {key: value for key, value in node.metadata.items() if key != METADATA}
+        others = {key: value for key, value in node.metadata.items() if key != BUNDLES}
         return replace(
             node,
             spiders=self._crew.spider_names() | self._bundles.spiders(),
