@@ -5,7 +5,7 @@ import pytest
 from crawler.items import items_of
 from tests.faults.backups import SavedEtcd
 from tests.integration.lab import Lab
-from tests.integration.test_processes_going_on import MANY, Task, forest
+from tests.integration.test_processes_going_on import AGAIN, MANY, Task, forest
 from tests.integration.test_processes_resume import SPIDER
 from tests.site.crawling import lines
 from tests.waiting import eventually
@@ -61,7 +61,8 @@ def test_crawls_go_on_after_etcd_was_put_back(lab, saved, site, nodes):
     going.until_done()
     assert going.pages().keys() == set(range(MANY))
     assert going.pages().total() == MANY, "each item once"
-    assert going.asked() == dict.fromkeys(going.asked(), 1), "no page twice"
+    again = going.asked().total() - MANY
+    assert again <= (0 if nodes == "stopped" else AGAIN), "a lost lease breaks a run off"
     for name in ENDLESS:
         eventually(lambda n=name: reads_its_present_run(lab, n), what=f"items of {name} go on")
     eventually(lambda: lab.resource("finished")["State"] == "done", what="it is done once more")
