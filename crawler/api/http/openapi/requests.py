@@ -87,7 +87,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "SecretName": secret["name"],
         "SecretWish": closed(secret, "value"),
         "Bundle": {"type": "string", "contentMediaType": "application/zip"},
-        "ProjectName": rollback["name"],
+        "ProjectName": {"type": "string", "pattern": f"^{PROJECT_NAME}$"},
         "Rollback": closed(rollback),
         "PolicyChange": closed(_properties(converter, PolicySchema)),
     }
