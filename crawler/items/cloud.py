@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +52,11 @@ class CloudItems:
     """The shared place. A task is given by the name of its folder."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is asked yet."""
+        """Nothing is asked yet. Raises ConfigError if what it needs is not installed."""
+        if find_spec("pyarrow") is None:
+            raise ConfigError(
+                "items.url: needs pyarrow; install it: pip install distributed-crawler[cloud]"
+            )
         self._url = url
 
     def shelf(self, task: str) -> FarShelf:
@@ -131,12 +136,8 @@ class CloudItems:
     @cached_property
     def _place(self) -> tuple[Any, str]:
         """The file system, and the path in it. Raises ConfigError and CloudFailed."""
-        try:
-            from pyarrow import ArrowException, fs
-        except ImportError as error:
-            raise ConfigError(
-                "items.url: needs pyarrow; install it: pip install distributed-crawler[cloud]"
-            ) from error
+        from pyarrow import ArrowException, fs
+
         try:
             files, path = fs.FileSystem.from_uri(self._url)
         except (ArrowException, OSError) as error:

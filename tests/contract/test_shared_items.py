@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crawler.errors import ConfigError
+from crawler.items import cloud
 from crawler.items.cloud import CloudFailed, CloudItems
 from crawler.items.reader import items_at
 from crawler.node.run.item_mover import ItemMover
@@ -213,6 +214,12 @@ def test_links_stay_where_they_are(machine, tmp_path):
     (machine.folder / "shop").mkdir(parents=True)
     os.symlink(tmp_path / "secret", machine.folder / "shop" / "7-1.jsonl")
     assert machine.mover.move_all() == (0, [])
+
+
+def test_without_pyarrow_it_is_told_at_once_what_to_install(monkeypatch):
+    monkeypatch.setattr(cloud, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install distributed-crawler\[cloud\]"):
+        CloudItems("/mnt/items")
 
 
 def test_a_place_that_cannot_be_used_is_told_without_its_password(s3):

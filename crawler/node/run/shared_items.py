@@ -32,7 +32,7 @@ class SharedItems:
     """The shared place, as a worker uses it."""
 
     def __init__(self, folder: Path, url: str, clock: Clock) -> None:
-        """`folder` has the items of all tasks."""
+        """`folder` has the items of all tasks. Raises ConfigError."""
         self._cloud = CloudItems(url)
         self._mover = ItemMover(folder, self._cloud)
         self._clock = clock

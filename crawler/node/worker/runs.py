@@ -162,16 +162,8 @@ class Runs:
     def _end_log(self, run: Run) -> None:
         """Say in its log how a run has ended."""
         if self._logs is not None:
-            found = run.status()
-            counts = found.counts
-            log.info(
-                "run ended" if run.ended else "run left this worker",
-                task=run.name,
-                state=found.state.value,
-                pages=counts.pages,
-                items=counts.items,
-                failures=counts.failures,
-            )
+            if run.ended:  # else another line says that it stopped
+                log.info("run ended", task=run.name, state=run.status().state.value)
             self._logs.end(run.resource)
 
     def adjust(self, resources: Iterable[Resource]) -> None:
