@@ -31,6 +31,9 @@ class Keys:
         """The prefix of the secrets of tasks."""
         self.schedules = settings.schedules.rstrip("/") + "/"
         """The prefix of the schedules."""
+        self.alerts = settings.alerts.rstrip("/") + "/"
+        """The prefix of all that concerns alerts."""
+        self.alert_mark = f"{self.alerts}mark"
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -67,6 +70,14 @@ class Keys:
     def schedule(self, name: str) -> str:
         """Return the key of a schedule."""
         return self.schedules + name
+
+    def alert_rule(self, name: str) -> str:
+        """Return the key of a rule of alerts."""
+        return f"{self.alerts}rules/{name}"
+
+    def alert(self, key: str) -> str:
+        """Return the key of an alert."""
+        return f"{self.alerts}found/{key}"
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

@@ -14,6 +14,7 @@ from typing import Any
 from crawler.model.constraints import MOST_AMOUNT
 from crawler.model.records import Spec
 from crawler.settings import forms
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.oidc import OidcSettings
 from crawler.settings.scheduler import SchedulerSettings
@@ -154,6 +155,9 @@ class CoordinationSettings:
         form=forms.PATH,
     )
     schedules: str = setting("/crawler/schedules", "Prefix of the schedules.", form=forms.PATH)
+    alerts: str = setting(
+        "/crawler/alerts", "Prefix of the rules of alerts, and of what they found.", form=forms.PATH
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -280,6 +284,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""

@@ -8,6 +8,7 @@ reports go to the leader.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import gevent
 from gevent.event import Event
@@ -34,6 +35,7 @@ from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
+from crawler.node.worker.disk import Disk
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
@@ -104,7 +106,8 @@ class Worker:
         self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given)
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
-        load = OwnLoad(clock, crew.load)
+        self._disk = Disk(Path(settings.folder, settings.worker.items), clock)
+        load = OwnLoad(clock, crew.load, lambda: self._disk.used)
         self._reporter = Reporter(self._observer, self._runs, self._epochs, clock, settings, load)
         self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
         self._draining = False
@@ -117,6 +120,7 @@ class Worker:
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
+        supervisor.spawn("disk", self._disk.watch, on_end=OnEnd.RESTART)
         supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("report", self._reporter.report_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)
