@@ -11,7 +11,10 @@ from gevent.event import Event
 from bench import scenes
 from bench.ground import BATCH, Ground, open_ground
 from bench.table import Row
+from crawler.alerts.channels import Channels
+from crawler.alerts.rules import Rules
 from crawler.clock import SystemClock
+from crawler.coordination.alerts import Alerts
 from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
@@ -30,6 +33,7 @@ from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.term import Term
 from crawler.scheduler.framework import Framework
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.scheduler import SchedulerSettings
 
 TASKS = 100_000
@@ -152,6 +156,9 @@ def place(
         secrets=Secrets(ground.store, ground.keys, Seals([])),
         schedules=Schedules(ground.store, ground.keys, clock),
         projects=Projects(ground.store, ground.keys, clock),
+        alerts=Alerts(ground.store, ground.keys, clock),
+        alert_rules=Rules(AlertSettings()),
+        channels=Channels(AlertSettings(), clock),
         history=history or NoHistory(),
     )
     term = Term(context)

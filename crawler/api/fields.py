@@ -119,7 +119,7 @@ def of_node(load: NodeLoad) -> Fields:
 
 def of_load(load: WorkerLoad) -> Fields:
     """Return the fields of the load that a worker reports: a WorkerLoad."""
-    return {"cpu": load.cpu, "lag_s": load.lag_s}
+    return {"cpu": load.cpu, "lag_s": load.lag_s, "disk": load.disk}
 
 
 def of_leader(leader: Leader) -> Fields:

@@ -46,6 +46,8 @@ class Election:
         self._store = store
         self._keys = keys
         self._clock = clock
+        self.seen_revision = 0
+        """The create revision of the election key of the leader that was observed last."""
 
     def campaign(self, lease: Lease, value: str) -> Leadership:
         """Stand under that lease, and block until elected.
@@ -121,6 +123,8 @@ class Election:
     def _observe_once(self, tell: Callable[[str | None], None]) -> None:
         found = self._store.range(self._keys.election)
         leader = min(found.items, key=lambda kv: kv.create_revision, default=None)
+        if leader is not None:
+            self.seen_revision = leader.create_revision
         tell(leader.value.decode(errors="replace") if leader else None)
         if leader is None:
             self._await_change(self._keys.election, found.revision)

@@ -33,6 +33,9 @@ class Keys:
         """The prefix of the schedules."""
         self.projects = settings.projects.rstrip("/") + "/"
         """The prefix of the deployed projects."""
+        self.alerts = settings.alerts.rstrip("/") + "/"
+        """The prefix of all that concerns alerts."""
+        self.alert_mark = f"{self.alerts}mark"
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -73,6 +76,14 @@ class Keys:
     def project(self, name: str) -> str:
         """Return the key of a project."""
         return self.projects + name
+
+    def alert_rule(self, name: str) -> str:
+        """Return the key of a rule of alerts."""
+        return f"{self.alerts}rules/{name}"
+
+    def alert(self, key: str) -> str:
+        """Return the key of an alert."""
+        return f"{self.alerts}found/{key}"
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

@@ -418,6 +418,8 @@ class WorkerLoad:
     in its own process, else one for each crawl process, and no more than it may use."""
     lag_s: float = 0.0
     """By how many seconds its hub, or one of its crawl processes, was late recently, at worst."""
+    disk: float = 0.0
+    """The share of the disk of its items that is in use; 0 if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

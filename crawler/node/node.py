@@ -13,6 +13,7 @@ from flask import Flask
 from gevent.event import Event
 from gevent.lock import RLock
 
+from crawler.alerts.channels import Channels
 from crawler.api.health import Health
 from crawler.api.rpc.server import SERVICE_NAME
 from crawler.api.tls import Certificates
@@ -237,7 +238,8 @@ class Node:
         settings, clock = self._settings, self._clock
         peers, tokens = faces.peers(forwards=True), faces.access.tokens
         history = history_of(settings.history, settings.folder, self._metrics, clock)
-        master = Master(self._store, settings, clock, peers, tokens, faces.trail, history)
+        channels = Channels(settings.alerts, clock, self._metrics)
+        master = Master(self._store, settings, clock, peers, tokens, faces.trail, history, channels)
         self._role = master
         faces.serve_master(master.service)
 

@@ -627,12 +627,14 @@ class NodeInfo(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., spiders: _Optional[_Iterable[str]] = ..., every_spider: _Optional[bool] = ..., metadata: _Optional[_Mapping[str, str]] = ..., incarnation: _Optional[int] = ..., unfinished: _Optional[int] = ..., resources: _Optional[int] = ..., capacity: _Optional[_Mapping[str, float]] = ..., taints: _Optional[_Iterable[str]] = ..., used: _Optional[_Mapping[str, float]] = ..., cordoned: _Optional[bool] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
 
 class WorkerLoad(_message.Message):
-    __slots__ = ("cpu", "lag_s")
+    __slots__ = ("cpu", "lag_s", "disk")
     CPU_FIELD_NUMBER: _ClassVar[int]
     LAG_S_FIELD_NUMBER: _ClassVar[int]
+    DISK_FIELD_NUMBER: _ClassVar[int]
     cpu: float
     lag_s: float
-    def __init__(self, cpu: _Optional[float] = ..., lag_s: _Optional[float] = ...) -> None: ...
+    disk: float
+    def __init__(self, cpu: _Optional[float] = ..., lag_s: _Optional[float] = ..., disk: _Optional[float] = ...) -> None: ...
 
 class LeaderSpec(_message.Message):
     __slots__ = ("id", "address")

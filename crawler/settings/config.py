@@ -265,6 +265,8 @@ class _Loader:
         self._check_etcd(built["etcd"])
         for name, what in built["api"].oidc_faults():
             self._fault(f"api.{name}", f"{what} allowed")
+        for name, what in built["alerts"].faults():
+            self._fault(f"alerts.{name}", what)
         self._check_tls(built["tls"])
         self._check_frontier(built["frontier"])
         self._check_shared(built["frontier"])

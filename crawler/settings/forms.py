@@ -143,6 +143,12 @@ SHARED = Form(
     mask=without_login,
 )
 """Where workers share files."""
+WEB = Form(
+    r"(https?://[^\s\x00-\x1f\x7f/?#@]+([/?][^\s]*)?)?", "an http:// or https:// URL", _is_url
+)
+"""Where a message is posted. It may be empty."""
+RULE = Form(r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes")
+MAIL = Form(r"([^\s@<>\x00-\x1f]+@[^\s@<>\x00-\x1f]+)?", "an address such as ops@example.com,")
 SECRET_KEY = Form(r"(?s:.*)", "32 bytes in base64", is_key)
 WILDCARD = Form(r"(?s:.{1,200})", "a name of 1 to 200 characters, perhaps with *,")
 REGEX = Form(r"(?s:.*)", patterns.ALLOWED, patterns.is_linear, patterns.first_fault)

@@ -68,7 +68,7 @@ def meant_or_allowed(name: object, known: Collection[str], most: int = 20) -> st
 
 def _reader(hint: Any, metadata: Mapping[str, Any]) -> SettingReader:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _Record(hint)
+        return _Record(hint, bool(metadata.get("secret")))
     if get_origin(hint) is None:
         return _Value(hint, metadata)
     inner = get_args(hint)
@@ -129,9 +129,10 @@ class _Map:
 class _Record:
     """A mapping that is read as a frozen dataclass."""
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, is_secret: bool = False) -> None:
         """`kind` is the class. mypy takes not every class for hashable."""
         self._kind = kind
+        self._is_secret = is_secret
         self._readers = readers_of(kind)
 
     @property
@@ -143,7 +144,8 @@ class _Record:
         if isinstance(value, self._kind):
             return value
         if not isinstance(value, Mapping):
-            raise Faulty(("", f"{shown(value)} given; {self.allowed} is allowed"))
+            told = "another value" if self._is_secret else shown(value)
+            raise Faulty(("", f"{told} given; {self.allowed} is allowed"))
         return self._kind(
             **dict(together((f".{key}", self._pair, (key, value[key])) for key in value))
         )

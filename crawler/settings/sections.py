@@ -14,6 +14,7 @@ from typing import Any
 from crawler.model.constraints import MOST_AMOUNT
 from crawler.model.records import Spec
 from crawler.settings import forms
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.deploy import DeploySettings
 from crawler.settings.oidc import OidcSettings
@@ -157,6 +158,9 @@ class CoordinationSettings:
     schedules: str = setting("/crawler/schedules", "Prefix of the schedules.", form=forms.PATH)
     projects: str = setting(
         "/crawler/projects", "Prefix of the deployed projects.", form=forms.PATH
+    )
+    alerts: str = setting(
+        "/crawler/alerts", "Prefix of the rules of alerts, and of what they found.", form=forms.PATH
     )
 
 
@@ -328,6 +332,7 @@ class Settings:
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     deploy: DeploySettings = field(default_factory=DeploySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""

@@ -14,6 +14,7 @@ from crawler.local.demo import DEMO_FILE
 from crawler.model.constraints import Constraints, Effect, Neighbour, Spread, Taint
 from crawler.model.records import Spec
 from crawler.settings import config, live, yaml_text
+from crawler.settings.alerts import Channel, RuleOfSettings
 from crawler.settings.crawl import Limit
 from crawler.settings.sections import Settings
 
@@ -55,6 +56,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(load):
 
 SECRET_KEY = base64.b64encode(bytes(32)).decode()
 TAINTS = ["spot=yes:NoSchedule", "old:PreferNoSchedule"]
+HOOK = "https://hooks.example/T0/open-sesame"
 ISSUER = "https://id.example/realms/a"
 SAMPLES = {
     "api.oidc_issuer": (ISSUER, ISSUER),
@@ -80,6 +82,7 @@ SAMPLES = {
     "coordination.access": ("/doors", "/doors"),
     "coordination.schedules": ("/diary", "/diary"),
     "coordination.projects": ("/sites", "/sites"),
+    "coordination.alerts": ("/bells", "/bells"),
     "api.trusted": ("10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]),
     "scheduler.plugins": ("a.b,c", ["a.b", "c"]),
     "scheduler.disabled": ("gpu,taints", ["gpu", "taints"]),
@@ -126,6 +129,8 @@ SAMPLES = {
     "logs.style": ("json", "json"),
     "history.url": ("postgresql://me:pw@db/crawler", "postgresql://me:pw@db/crawler"),
     "history.keep_days": ("7", 7.0),
+    "alerts.channels": (f"{{ops: {{url: {HOOK}}}}}", {"ops": Channel(url=HOOK)}),
+    "alerts.rules": ("[{name: a, when: late}]", [RuleOfSettings("a", "late")]),
     "logs.audit": ("audit.jsonl", "audit.jsonl"),
     "logs.run_bytes": ("70000", 70_000),
     "logs.total_bytes": ("70000", 70_000),
@@ -392,7 +397,22 @@ tasks: [{name: a/b}, {name: x}, {name: x}, 5, {name: y, colour: red},
         ("coordination: {access: /resources/x}", "coordination.access"),
         ("coordination: {schedules: /resources}", "coordination.schedules"),
         ("coordination: {schedules: /crawler/access/x}", "coordination.schedules"),
+        ("coordination: {alerts: /crawler/schedules/x}", "coordination.alerts"),
         ("coordination: {scheduler: /resources/x}", "coordination.scheduler"),
+        ("alerts: {channels: {a: {}}}", "alerts.channels[a].url: nothing given; webhook needs it"),
+        (
+            "alerts: {channels: {a: {kind: email, smtp: 'h:25', sender: a@b}}}",
+            "alerts.channels[a].to: nothing given; email needs it",
+        ),
+        (
+            "alerts: {channels: {a: {url: 'http://h', user: me, security: none}}}",
+            "alerts.channels[a].security: none given, but user is too",
+        ),
+        ("alerts: {channels: {a: {kind: pager}}}", "kind: 'pager' given; one of webhook, slack"),
+        ("alerts: {rules: [{when: late}]}", "alerts.rules[0].name: nothing given; a name is"),
+        ("alerts: {rules: [{name: a}, {name: a}]}", "alerts.rules[1].name: given twice"),
+        ("alerts: {rules: [{name: a, when: odd}]}", "alerts.rules[0].when: 'odd' given; one of"),
+        ("alerts: {rules: [{name: a, channels: [b]}]}", "channels: b given; allowed: none, as"),
         ("coordination: {scheduler: /crawler}", "coordination.tombstones"),
         ("[1, 2]", "a mapping of sections is allowed"),
         ("a: [", "is no YAML"),
@@ -501,6 +521,15 @@ def test_a_password_in_a_url_is_shown_in_no_error(load, url, told):
         load(f"frontier: {{url: '{url}'}}")
     assert f"frontier.url: {told}" in str(error.value)
     assert "open-sesame" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [HOOK, f"{{url: '{HOOK} x'}}", f"{{url: {HOOK}, key: [{HOOK}]}}"])
+def test_the_address_of_a_channel_is_shown_in_no_error(load, given):
+    with pytest.raises(
+        ConfigError, match=r"alerts\.channels\[ops\].*: another value given"
+    ) as told:
+        load(f"alerts: {{channels: {{ops: {given}}}}}")
+    assert "open-sesame" not in str(told.value)
 
 
 def test_a_password_in_a_url_is_shown_in_no_repr(load):

@@ -22,7 +22,7 @@ LAYERS = {
         {"redaction", "schedules"},
         {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
-        {"coordination", "scheduler", "engine", "debugging", "audit_log", "history"},
+        {"coordination", "scheduler", "engine", "debugging", "audit_log", "history", "alerts"},
         {"api", "plugins"},
         {"node"},
         {"demo", "terminal"},

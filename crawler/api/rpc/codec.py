@@ -198,7 +198,7 @@ def node_from(message: pb.NodeInfo) -> NodeLoad:
         message.resources,
         used=dict(message.used),
         cordoned=message.cordoned,
-        load=WorkerLoad(message.load.cpu, message.load.lag_s),
+        load=WorkerLoad(message.load.cpu, message.load.lag_s, message.load.disk),
     )
 
 
@@ -232,10 +232,11 @@ def reports_message(
 
 def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:
     """Return the load that a worker reports. Raises InvalidArgument."""
-    for name, value in (("cpu", message.load.cpu), ("lag_s", message.load.lag_s)):
+    load = message.load
+    for name, value in (("cpu", load.cpu), ("lag_s", load.lag_s), ("disk", load.disk)):
         if not 0 <= value < math.inf:
             raise InvalidArgument(f"load.{name}: {value} is not allowed; allowed is 0 or more")
-    return WorkerLoad(message.load.cpu, message.load.lag_s)
+    return WorkerLoad(load.cpu, load.lag_s, load.disk)
 
 
 def reports_from(message: pb.ReportRunsRequest) -> list[Report]:

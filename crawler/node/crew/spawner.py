@@ -29,7 +29,14 @@ TOLD_S = 1.0
 _MODULE = "crawler.node.crew.zygote"
 _MESSAGE_BYTES = 4096
 _SECRETS = (
-    *("CRAWLER_ETCD", "CRAWLER_API", "CRAWLER_NODE", "CRAWLER_SECRETS", "CRAWLER_HISTORY"),
+    *(
+        "CRAWLER_ETCD",
+        "CRAWLER_API",
+        "CRAWLER_NODE",
+        "CRAWLER_SECRETS",
+        "CRAWLER_HISTORY",
+        "CRAWLER_ALERTS",
+    ),
     "CRAWLER_TOKEN",  # commands take it from there
 )
 """The beginnings of the variables of the environment that no crawl process needs."""

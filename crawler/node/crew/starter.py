@@ -16,6 +16,7 @@ from crawler.node.crew.spawner import Spawner, Zygote
 from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard.guard import Guard
 from crawler.node.run.run_logs import RunLogs
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
@@ -68,6 +69,7 @@ class Starter:
             node=NodeSettings(),
             secrets=SecretsSettings(),
             history=HistorySettings(),
+            alerts=AlertSettings(),
             items=ItemsSettings(),
         )
         orders = Orders(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crawler.alerts.channels import Channels
+from crawler.alerts.rules import Rules
 from crawler.api.trail import Trail
 from crawler.clock import Clock
+from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
@@ -50,6 +53,9 @@ class LeaderContext:
     secrets: Secrets
     schedules: Schedules
     projects: Projects
+    alerts: Alerts
+    alert_rules: Rules
+    channels: Channels
     election: Election
     framework: Framework
     clock: Clock

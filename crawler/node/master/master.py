@@ -13,11 +13,14 @@ from pathlib import Path
 
 from gevent import Greenlet
 
+from crawler.alerts.channels import Channels
+from crawler.alerts.rules import Rules
 from crawler.api.backend import Backend
 from crawler.api.rpc.peers import Peers
 from crawler.api.service import NO_LEADER, Service
 from crawler.api.trail import Trail
 from crawler.clock import Clock
+from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
@@ -37,6 +40,7 @@ from crawler.model.records import Leader, Leadership, Node, State
 from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.node.master.command_queue import MOST_WAITING
 from crawler.node.master.leader_context import LeaderContext, Refusals
+from crawler.node.master.leaderless import Leaderless
 from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.placement import Placer
 from crawler.node.master.term import Term
@@ -49,6 +53,9 @@ from crawler.supervision import OnEnd, Supervisor
 log = get_logger(__name__)
 
 TAKING_OVER = "nobody leads yet: this master is taking over as the leader; try again in 1 s"
+
+MOST_SILENCE_S = 5.0
+"""After so many seconds without a word from etcd, the leader that was seen may be gone."""
 
 AGAIN_S = 0.5
 """Pause between the end of a term and the next campaign."""
@@ -66,9 +73,11 @@ class Master:
         tokens: Tokens | None = None,
         trail: Trail | None = None,
         history: History | None = None,
+        channels: Channels | None = None,
     ) -> None:
         """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
-        mirrors them, `trail` its audit, `history` that of the tasks. Tests leave them out."""
+        mirrors them, `trail` its audit, `history` that of the tasks, `channels` are told of alerts.
+        Tests leave them out."""
         self._history = history or NoHistory()
         self._trail = trail or Trail(clock=clock)
         peers = peers or Peers(forwards=True)
@@ -81,6 +90,9 @@ class Master:
         self._secrets = Secrets(store, keys, Seals(settings.secrets.key))
         self._schedules = Schedules(store, keys, clock)
         self._projects = Projects(store, keys, clock)
+        self._alerts = Alerts(store, keys, clock)
+        self._alert_rules = Rules(settings.alerts)
+        self._channels = channels or Channels(settings.alerts, clock)
         self._election = Election(store, keys, clock)
         scheduler = settings.scheduler
         self._framework = Framework(
@@ -110,12 +122,22 @@ class Master:
             shared_place(settings),
         )
         self.service = Service(self, self._trail, self._bundles)
+        self._leaderless = Leaderless(
+            self._alerts,
+            self._alert_rules,
+            self._channels,
+            clock,
+            self._leaderless_reason,
+            lambda: self._election.seen_revision,
+        )
 
     def start(self, supervisor: Supervisor) -> None:
         """Mirror the cluster and observe the election, also while this node is not a member."""
         self._mirrors.start(supervisor)
         self._schedules.mirror.start(supervisor)
         self._projects.mirror.start(supervisor)
+        self._alerts.mirror.start(supervisor)
+        self._leaderless.start(supervisor)
         self._observer.start(supervisor)
         supervisor.spawn("bundles", self._bundles.keep_forever, on_end=OnEnd.RESTART)
         self._history.start(supervisor)
@@ -175,6 +197,17 @@ class Master:
         if not leader.address:
             return f"the leader {leader.id!r} gives no address"
         return TAKING_OVER if self._is_me(leader) else self._observer.trouble(leader)
+
+    def _leaderless_reason(self) -> str:
+        """Return why this master knows of no leader that answers; empty if it knows one."""
+        leader = self.leader()
+        if self._draining or self.local_backend() is not None:
+            return ""
+        if leader is None:
+            return "nobody leads"
+        if self._alerts.mirror.silence_s > MOST_SILENCE_S:
+            return "etcd does not answer, so nobody can lead"
+        return "nobody leads yet" if self._is_me(leader) else self._observer.trouble(leader)
 
     def measure(self, metrics: Metrics) -> None:
         """Export whether this master leads, how many requests wait, and its view of the cluster."""
@@ -292,6 +325,9 @@ class Master:
                 secrets=self._secrets,
                 schedules=self._schedules,
                 projects=self._projects,
+                alerts=self._alerts,
+                alert_rules=self._alert_rules,
+                channels=self._channels,
                 election=self._election,
                 framework=self._framework,
                 clock=self._clock,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from crawler.errors import Retryable
 from crawler.logs import get_logger
 from crawler.model.records import Spec
+from crawler.node.master.alerting import Alerting
 from crawler.node.master.backend import ALONE, LeaderBackend
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.timekeeper import Timekeeper
@@ -29,6 +30,8 @@ class Term:
         """Carries out the requests of the API."""
         self._timekeeper = Timekeeper(ctx, self.writer, "" if ctx.shares_states else ALONE)
         """Carries out the schedules."""
+        self._alerting = Alerting(ctx, self.backend.live.of_task)
+        """Carries out the rules of alerts."""
         self.writer.shards.with_counts = self.writer.telling.with_counts = self.backend.live.of_run
 
     def run(self, seeds: Sequence[Spec]) -> None:
@@ -50,7 +53,7 @@ class Term:
         finally:
             self.ready = False
             self._ctx.history.follow()
-            do_all(self._timekeeper.stop, self.writer.close)
+            do_all(self._timekeeper.stop, self._alerting.stop, self.writer.close)
 
     def finish(self) -> None:
         """Accept no more requests, answer those that wait, and let `run` return.
@@ -71,10 +74,12 @@ class Term:
         mirrors.refresh()
         self._ctx.schedules.mirror.refresh()
         self._ctx.projects.mirror.refresh()
+        self._ctx.alerts.mirror.refresh()
         missing = sum(mirrors.resource(spec.name) is None for spec in seeds)
         self.writer.begin(seeds)
         self.ready = True
         self._timekeeper.start()
+        self._alerting.start()
         self._ctx.history.lead(lambda: (mirrors.all_resources(), mirrors.resources.revision))
         log.info(
             "leading",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from crawler.api.backend import UNTOLD
 from crawler.clock import Clock
@@ -19,8 +20,12 @@ LEAST_S = 1.0
 class OwnLoad:
     """Measures the load between two reports. The reporting greenlet sleeps here often."""
 
-    def __init__(self, clock: Clock, crew: CrewLoad) -> None:
-        """`crew` tells what the processes of the worker's crew cost."""
+    def __init__(
+        self, clock: Clock, crew: CrewLoad, disk_used: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`crew` tells what the processes of the worker's crew cost, `disk_used` which share of the
+        disk is in use."""
+        self._disk_used = disk_used
         self._clock = clock
         self._crew = crew
         self._told_s = clock.monotonic()
@@ -48,7 +53,7 @@ class OwnLoad:
         share = (cpu_s - self._cpu_s) / passed_s / self._crew.processors
         late_s = max(self._late_s, self._crew.take_late_s())
         self._told_s, self._cpu_s, self._late_s = now_s, cpu_s, 0.0
-        return WorkerLoad(round(share, 2), round(late_s, 3))
+        return WorkerLoad(round(share, 2), round(late_s, 3), self._disk_used())
 
     def _cpu_taken_s(self) -> float:
         """What this process and those of the crew have taken so far."""

@@ -42,6 +42,7 @@ from crawler.node.run.shared_items import SharedItems
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
 from crawler.node.worker.bundles import WorkerBundles
+from crawler.node.worker.disk import Disk
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
@@ -123,7 +124,8 @@ class Worker:
         """Where finished items go; None if they stay here."""
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
-        load = OwnLoad(clock, crew.load)
+        self._disk = Disk(Path(settings.folder, settings.worker.items), clock)
+        load = OwnLoad(clock, crew.load, lambda: self._disk.used)
         self._reporter = Reporter(self._observer, self._runs, self._epochs, clock, settings, load)
         self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
         self._bundles = bundles
@@ -143,6 +145,7 @@ class Worker:
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
+        supervisor.spawn("disk", self._disk.watch, on_end=OnEnd.RESTART)
         supervisor.spawn("reconcile", self._reconcile_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("report", self._reporter.report_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)

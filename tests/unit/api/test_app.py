@@ -199,7 +199,7 @@ def test_nodes(web):
         "taints": ["spot=yes:NoSchedule"],
         "used": {"cpu": 1.5},
         "cordoned": True,
-        "load": {"cpu": 0.5, "lagS": 0.25},
+        "load": {"cpu": 0.5, "lagS": 0.25, "disk": 0},
     }
 
 

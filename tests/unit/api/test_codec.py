@@ -207,7 +207,7 @@ def test_a_worker_that_does_not_tell_its_load_has_none():
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("field", ["cpu", "lag_s"])
+@pytest.mark.parametrize("field", ["cpu", "lag_s", "disk"])
 def test_a_load_that_is_no_load_is_refused(field, value):
     message = pb.ReportRunsRequest(node_id="w-1", load=pb.WorkerLoad(**{field: value}))
     with pytest.raises(InvalidArgument, match=rf"^load\.{field}: .* is not allowed; allowed is 0"):

@@ -2,7 +2,10 @@
 
 import pytest
 
+from crawler.alerts.channels import Channels
+from crawler.alerts.rules import Rules
 from crawler.clock import ManualClock
+from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election
 from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
@@ -24,6 +27,7 @@ from crawler.node.master.mirrors import Mirrors
 from crawler.node.master.policy import PolicyControl
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.scheduler.framework import Framework
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored
@@ -68,6 +72,9 @@ class Stage:
             secrets=Secrets(self.store, KEYS, Seals([])),
             schedules=Schedules(self.store, KEYS, self.clock),
             projects=Projects(self.store, KEYS, self.clock),
+            alerts=Alerts(self.store, KEYS, self.clock),
+            alert_rules=Rules(AlertSettings()),
+            channels=Channels(AlertSettings(), self.clock),
             election=Election(self.store, KEYS, self.clock),
             framework=Framework("least-load", plugins),
             clock=self.clock,

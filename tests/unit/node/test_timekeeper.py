@@ -149,7 +149,7 @@ def test_a_term_closes_its_writer_also_if_its_timekeeper_is_killed_while_it_stop
         history=NoHistory(),
     )
     ended._take_over = lambda seeds: None
-    ended._timekeeper = SimpleNamespace(stop=killed)
+    ended._timekeeper = ended._alerting = SimpleNamespace(stop=killed)
     ended.writer = writer
     writer.finished = True
     with pytest.raises(gevent.GreenletExit):

@@ -1,0 +1,1 @@
+"""Alerts: what rules find, the messages about it, and how these reach people."""

@@ -1,0 +1,157 @@
+"""Says which alerts change, by what the rules found. Pure functions.
+
+Each alert is told once, and once more when it is over: what was stored before decides, so it does
+not matter which leader looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from crawler.model.alerts import Alert, AlertRule, When
+from crawler.model.records import NO_LABELS
+
+MOST_FIRING = 1_000
+"""How many alerts fire at once at most."""
+KEPT_NS = 86_400 * 1_000_000_000
+"""How long an alert is kept that is over, and how long it is tried to tell somebody of one."""
+MOST_OVER = 1_000
+"""How many alerts are kept that are over."""
+
+AT_END = frozenset({When.FAILED, When.FEW_ITEMS, When.FAILURES})
+"""These last until a later run of the task ends well."""
+
+
+class Key(NamedTuple):
+    """A rule, and what it is about."""
+
+    rule: str
+    subject: str
+
+
+class Finding(NamedTuple):
+    """Something is wrong now."""
+
+    rule: AlertRule
+    subject: str
+    text: str
+    mark: str = ""
+    """Which run of the subject it is about; empty if it lasts until it is found no more."""
+    labels: Mapping[str, str] = NO_LABELS
+
+    @property
+    def key(self) -> Key:
+        """The rule, and what it is about."""
+        return Key(self.rule.name, self.subject)
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look at the cluster has found."""
+
+    findings: list[Finding] = field(default_factory=list)
+    over: dict[Key, str] = field(default_factory=dict)
+    """What is known to be well now, and why."""
+
+    def judge(self, finding: Finding, well: str = "") -> None:
+        """Take what was found. Without a text, it is over, for the reason `well`, if there is
+        one."""
+        if finding.text:
+            self.findings.append(finding)
+        elif well:
+            self.over[finding.key] = well
+
+
+class Patience:
+    """Knows since when each finding without a mark has lasted."""
+
+    def __init__(self) -> None:
+        self._since: dict[Key, float] = {}
+
+    def lasting(self, findings: Iterable[Finding], now_s: float) -> list[Finding]:
+        """Return the findings that have lasted long enough. `now_s` is monotonic."""
+        found = list(findings)
+        before = self._since
+        self._since = {each.key: before.get(each.key, now_s) for each in found if not each.mark}
+        return [
+            each
+            for each in found
+            if each.mark or now_s - self._since[each.key] >= each.rule.patience_s
+        ]
+
+
+def changes(
+    known: Iterable[Alert],
+    look: Look,
+    lasting: Sequence[Finding],
+    now_ns: int,
+    channels_of: Callable[[str], tuple[str, ...]],
+) -> tuple[list[Alert], int]:
+    """Return the alerts that begin or are over, and how many more there would be but for the limit.
+
+    `lasting` are the findings that have lasted long enough, `channels_of` tells whom to tell of
+    what a rule finds.
+    """
+    by_key = {Key(each.rule, each.subject): each for each in known}
+    wrong = {each.key for each in look.findings}
+    changed = [
+        alert.recovered(now_ns, how, channels_of(alert.rule))
+        for key, alert in by_key.items()
+        if alert.fires and key not in wrong and (how := _how_over(alert, look.over.get(key, "")))
+    ]
+    room = MOST_FIRING - sum(each.fires for each in by_key.values()) + len(changed)
+    begun = [
+        made
+        for finding in lasting
+        if (made := _begun(finding, by_key.get(finding.key), now_ns, channels_of)) is not None
+    ]
+    fresh = sum(not _replaces_firing(each, by_key) for each in begun)
+    dropped = max(0, fresh - max(room, 0))
+    return changed + (begun[: len(begun) - dropped] if dropped else begun), dropped
+
+
+def forgotten(known: Iterable[Alert], now_ns: int) -> list[Alert]:
+    """Return the alerts that nobody needs any more."""
+    over = sorted((each for each in known if not each.fires), key=lambda each: each.recovered_ns)
+    surplus = len(over) - MOST_OVER
+    return [
+        each
+        for number, each in enumerate(over)
+        if now_ns - each.recovered_ns > KEPT_NS or (number < surplus and not each.owed)
+    ]
+
+
+def _how_over(alert: Alert, told: str) -> str:
+    """Return why an alert is over that was not found again; empty if it is not."""
+    if told or alert.when in AT_END:
+        return told
+    return "it is over"
+
+
+def _begun(
+    finding: Finding,
+    known: Alert | None,
+    now_ns: int,
+    channels_of: Callable[[str], tuple[str, ...]],
+) -> Alert | None:
+    """Return the alert of a finding, if it is not known."""
+    if known is not None and (known.mark == finding.mark or (known.fires and not finding.mark)):
+        return None
+    alert = Alert(
+        finding.rule.name,
+        finding.rule.when,
+        finding.subject,
+        finding.mark or f"since {now_ns}",
+        finding.text,
+        now_ns,
+        finding.labels,
+        owed=channels_of(finding.rule.name),
+    )
+    return alert if known is None else replace(alert, mod_revision=known.mod_revision)
+
+
+def _replaces_firing(alert: Alert, known: Mapping[Key, Alert]) -> bool:
+    before = known.get(Key(alert.rule, alert.subject))
+    return before is not None and before.fires
