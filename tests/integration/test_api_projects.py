@@ -164,19 +164,25 @@ def test_a_node_gets_a_bundle_from_any_master(cluster, client, made):
 
 def test_a_master_keeps_what_projects_name_and_removes_the_rest(cluster, client, made, monkeypatch):
     client.upload(upload(made.path), CALL)
-    monkeypatch.setattr(of_masters, "SPARED_S", -1.0)
+    monkeypatch.setattr(of_masters, "BEGUN_S", -1.0)
     monkeypatch.setattr(of_masters, "TURN_S", 0.05)
-    project = Project("shop", made.digest, (Version(made.digest),))
+    project = Project("shop", made.digest, (Version(made.digest), Version("f" * 64)))
     cluster.store.txn([], [Put(KEYS.project("shop"), encode_project(project))])
     left = cluster.folders["leader"]
     left.mkdir()
-    (left / f"{'d' * 64}.zip").write_bytes(b"nobody names it")
     (left / ".begun-x").write_bytes(b"cut off")
+    lately, long_ago, named = (left / f"{digit * 64}.zip" for digit in "def")
+    for path in (lately, long_ago, named):
+        path.write_bytes(b"a bundle")
+    for path in (long_ago, named):
+        os.utime(path, (10**9, 10**9))
     supervisor = Supervisor("test", clock=SystemClock())
     cluster.projects["leader"].mirror.start(supervisor)
     keeping = gevent.spawn(cluster.bundles["leader"].keep_forever)
     try:
-        eventually(lambda: cluster.kept("leader") == [f"{made.digest}.zip"])
+        kept = sorted([f"{made.digest}.zip", lately.name, named.name])
+        eventually(lambda: cluster.kept("leader") == kept)
+        assert named.stat().st_mtime > 10**9, "that is when a project named it last"
     finally:
         keeping.kill()
         supervisor.stop()

@@ -35,8 +35,11 @@ from crawler.settings.sections import Settings
 
 log = get_logger(__name__)
 
-SPARED_S = 3600.0
-"""For how long a bundle stays that no project names: it may be on its way to be recorded."""
+SPARED_S = 86_400.0
+"""For how long a bundle stays that no project names any more: it may be on its way to be recorded,
+or a record cannot be read at present. The time of its file says when one named it last."""
+BEGUN_S = 3600.0
+"""After so long nobody writes any more what was begun."""
 TURN_S = 60.0
 """How often a master looks for bundles that it lacks, or that nobody needs."""
 FETCH_S = 300.0
@@ -102,7 +105,7 @@ class MasterBundles:
     def keep_forever(self) -> None:
         """Fetch what projects name, and remove what none does, until the greenlet ends."""
         while True:
-            _in_thread(self._place.sweep, SPARED_S)
+            _in_thread(self._place.sweep, BEGUN_S)
             try:
                 self._keep()
             except CrawlerError as error:
@@ -118,6 +121,8 @@ class MasterBundles:
                 self._fetch(digest)
         if self._shared is not None:
             _in_thread(self._share, named)
+        for digest in sorted(kept & named):
+            _in_thread(self._touch, digest)
         for digest in sorted(kept - named):
             _in_thread(self._drop, digest)
 
@@ -133,8 +138,7 @@ class MasterBundles:
         if self._shared is not None:
             self._shared.put(digest, path)
         self._place.put(digest, path)
-        with suppress(OSError):
-            os.utime(self._path(digest))  # it may have been there, and nobody needed it any more
+        self._touch(digest)  # it may have been there, and nobody needed it any more
         size, requirements = path.stat().st_size, bundle.requirements_in(path)
         return Version(digest, 0, by, size, tuple(manifest.spiders), requirements)
 
@@ -165,8 +169,13 @@ class MasterBundles:
                 log.warning("no bundle from a master", digest=digest, error=str(error))
         raise NotFound(f"no master has bundle {digest[:SHORT]!r}; deploy its project again")
 
+    def _touch(self, digest: str) -> None:
+        """Note that somebody needs a bundle now."""
+        with suppress(OSError):
+            os.utime(self._path(digest))
+
     def _drop(self, digest: str) -> None:
-        """Remove a bundle that has been there for a while."""
+        """Remove a bundle that nobody has needed for a while."""
         with suppress(FileNotFoundError):
             if time.time() - self._path(digest).stat().st_mtime > SPARED_S:
                 self._place.remove(digest)
