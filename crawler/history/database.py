@@ -6,7 +6,7 @@ A native thread makes all calls, and imports this file. It raises `Away` and not
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +27,15 @@ DRIVERS = {
 """Scheme of a URL → SQLAlchemy's name for it, with the driver."""
 CONNECT_S = 10
 LOCK_S = 30
+TIMEOUTS: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "options": f"-c statement_timeout={LOCK_S * 1000} -c lock_timeout={LOCK_S * 1000}",
+    "tcp_user_timeout": LOCK_S * 1000,
+    "keepalives_idle": CONNECT_S,
+    "keepalives_interval": CONNECT_S,
+    "keepalives_count": 3,
+}
+"""What ends a call to PostgreSQL: a statement that takes too long, or a peer that is gone."""
 MARK = "leader"
 DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
@@ -133,15 +142,16 @@ class Database:
 
     @translated
     def forget(self, before_ns: int) -> int:
-        """Delete some events that are older, but none of a run that goes on. Return how many."""
-        later = EVENTS.alias()
-        is_over = sa.exists().where(_same_run(later), later.c.step == int(Step.ENDED))
-        is_of_task = EVENTS.c.step.not_in([int(Step.PLACED), int(Step.BEGUN)])
-        old = sa.select(*KEY).where(EVENTS.c.time_ns < before_ns, is_of_task | is_over)
-        chosen = old.limit(DELETED_AT_ONCE)
+        """Delete some events that are older. A run goes as a whole, once it has ended: what is left
+        of one would look as if it went on. Return how many."""
+        old, step = EVENTS.c.time_ns < before_ns, EVENTS.c.step
+        over = sa.select(*KEY[:4]).where(old, step == int(Step.ENDED)).limit(DELETED_AT_ONCE)
+        of_task = sa.select(*KEY).where(old, _of_task()).limit(DELETED_AT_ONCE)
+        is_of_run = step.in_([int(Step.PLACED), int(Step.BEGUN), int(Step.ENDED)])
         with self._engine.begin() as connection:
-            done = connection.execute(sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(chosen)))
-            return done.rowcount
+            runs = sa.delete(EVENTS).where(sa.tuple_(*KEY[:4]).in_(over), is_of_run)
+            tasks = sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(of_task))
+            return sum(connection.execute(each).rowcount for each in (runs, tasks))
 
     def close(self) -> None:
         """Close all connections."""
@@ -196,6 +206,15 @@ def _has_label_in_sqlite(key: str, value: str) -> sa.ColumnElement[bool]:
     return sa.exists(found)
 
 
+def _of_task() -> sa.ColumnElement[bool]:
+    """Select the events of tasks. That a task was deleted goes after that it was added: else it
+    would look as if it were there."""
+    added = EVENTS.alias()
+    is_added = sa.exists().where(added.c.id == EVENTS.c.id, added.c.step == int(Step.ASKED))
+    is_free = EVENTS.c.step.in_([int(Step.ASKED), int(Step.STOPPED), int(Step.PAUSED)])
+    return is_free | ((EVENTS.c.step == int(Step.REMOVED)) & ~is_added)
+
+
 def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
     """Select the events of a step whose run, or task, has not come to the next one."""
     later = EVENTS.alias()
@@ -233,12 +252,14 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _engine(url: sa.URL, is_sqlite: bool) -> sa.Engine:
-    arguments: dict[str, Any] = {"connect_timeout": CONNECT_S}
+    arguments: dict[str, Any] = dict(TIMEOUTS)
     if is_sqlite:
         arguments = {"timeout": LOCK_S}
     try:
         # One connection to write, and one to read.
-        engine = sa.create_engine(url, connect_args=arguments, pool_size=2, max_overflow=0)
+        engine = sa.create_engine(
+            url, connect_args=arguments, pool_size=2, max_overflow=0, pool_pre_ping=not is_sqlite
+        )
     except ImportError as error:
         raise ConfigError(
             f"history.url: the driver of {url.get_backend_name()} is not installed ({error}); "

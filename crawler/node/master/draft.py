@@ -36,8 +36,8 @@ class Draft:
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
-        self._bases: dict[str, int] = {}
-        """The revision on which each change was decided. The mirror may move on before the
+        self._bases: dict[str, Resource | None] = {}
+        """The stored resource on which each change was decided. The mirror may move on before the
         commit."""
 
     def get(self, name: str) -> Resource | None:
@@ -59,13 +59,17 @@ class Draft:
         """Set a resource that was just read here and is reserved for its worker. `on_change` is not
         called, because the reservation has the same content."""
         name = before.name
-        self._bases.setdefault(name, before.mod_revision)  # keeps that of an earlier change
+        self._bases.setdefault(name, before)  # keeps that of an earlier change
         self._changed[name] = self._completed(after)
 
     def keep(self, name: str) -> None:
         """Make the commit check that a resource, or its absence, is still as it was read here."""
         self._kept.add(name)
-        self._bases.setdefault(name, self._revision(name))
+        self._bases.setdefault(name, self.stored(name))
+
+    def base(self, name: str) -> Resource | None:
+        """Return the stored resource on which a change was decided; None if there was none."""
+        return self._bases[name]
 
     def delete(self, name: str) -> None:
         """Delete a resource."""
@@ -91,12 +95,12 @@ class Draft:
     def changes(self) -> Sequence[Change]:
         """Return what to commit. A resource that this draft added and deleted again is left out."""
         written = [
-            Change(name, after, self._bases[name], self._minted.get(name, 0))
+            Change(name, after, self._revision(name), self._minted.get(name, 0))
             for name, after in self._changed.items()
-            if after is not None or self._bases[name]
+            if after is not None or self._bases[name] is not None
         ]
         kept = sorted(self._kept - {change.name for change in written})
-        return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
+        return written + [Change(name, None, self._revision(name), keeps=True) for name in kept]
 
     def _completed(self, resource: Resource) -> Resource:
         if resource.spec.project and resource.owner is not None and not resource.digest:
@@ -119,9 +123,9 @@ class Draft:
 
     def _decide(self, name: str, after: Resource | None) -> None:
         if name not in self._bases:
-            self._bases[name] = self._revision(name)
+            self._bases[name] = self.stored(name)
         self._changed[name] = after
 
     def _revision(self, name: str) -> int:
-        stored = self.stored(name)
-        return stored.mod_revision if stored else 0
+        base = self._bases[name]
+        return base.mod_revision if base is not None else 0
