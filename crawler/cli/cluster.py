@@ -199,6 +199,8 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
         "run": str(found.run),
         "epoch": str(found.epoch),
         "spider": spec.spider_name,
+        "project": spec.project,
+        "bundle": found.digest or spec.bundle,
         "priority": str(spec.priority),
         "retries": f"{len(found.failed_on)} of {spec.retries} used" if spec.retries else "",
         "isolated": "yes" if spec.isolated else "",

@@ -31,6 +31,8 @@ class Keys:
         """The prefix of the secrets of tasks."""
         self.schedules = settings.schedules.rstrip("/") + "/"
         """The prefix of the schedules."""
+        self.projects = settings.projects.rstrip("/") + "/"
+        """The prefix of the deployed projects."""
 
     def service(self, role: str) -> str:
         """Return the service name of a role."""
@@ -67,6 +69,10 @@ class Keys:
     def schedule(self, name: str) -> str:
         """Return the key of a schedule."""
         return self.schedules + name
+
+    def project(self, name: str) -> str:
+        """Return the key of a project."""
+        return self.projects + name
 
     def candidate(self, lease: int) -> str:
         """Return the key of a candidate in the election."""

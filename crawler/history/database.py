@@ -35,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _translated(call: Callable[P, R]) -> Callable[P, R]:
+def translated(call: Callable[P, R]) -> Callable[P, R]:
     """Raise Away for what the database or its driver raises."""
 
     @functools.wraps(call)
@@ -55,11 +55,8 @@ class Database:
 
     def __init__(self, url: str, folder: str = ".") -> None:
         """A relative path of SQLite starts at the folder. Raises ConfigError for a bad URL."""
-        parsed = _parsed(url)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        if self.is_sqlite and parsed.database:
-            parsed = parsed.set(database=str(Path(folder, parsed.database)))
-        self._engine = _engine(parsed, self.is_sqlite)
+        self._engine = engine_at(url, folder)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._insert = insert(EVENTS).on_conflict_do_nothing()
         mark = insert(MARKS)
@@ -67,12 +64,12 @@ class Database:
             index_elements=["name"], set_={"revision": mark.excluded.revision}
         )
 
-    @_translated
+    @translated
     def migrate(self) -> None:
         """Make the tables, or bring them up to date."""
         migrate(self._engine)
 
-    @_translated
+    @translated
     def write(self, events: Iterable[Event], revision: int = 0) -> int:
         """Write events, and up to which revision everything is written. What is there already
         stays. Return how many the database refuses for what is in them."""
@@ -85,24 +82,24 @@ class Database:
             self._write([], revision)
             return refused
 
-    @_translated
+    @translated
     def mark(self) -> int:
         """Return up to which revision everything is written; 0 if nobody knows."""
         with self._engine.connect() as connection:
             query = sa.select(MARKS.c.revision).where(MARKS.c.name == MARK)
             return connection.execute(query).scalar() or 0
 
-    @_translated
+    @translated
     def open_runs(self) -> Sequence[Event]:
         """Return the events that placed a run that has no end."""
         return self._events(_unfollowed(Step.PLACED, Step.ENDED))
 
-    @_translated
+    @translated
     def tasks(self) -> Sequence[Event]:
         """Return the events that added the tasks that were not deleted."""
         return self._events(_unfollowed(Step.ASKED, Step.REMOVED).where(EVENTS.c.generation == 0))
 
-    @_translated
+    @translated
     def of_task(self, task: str, limit: int) -> Sequence[Event]:
         """Return the last events of the tasks of a name, the oldest first."""
         columns = EVENTS.c
@@ -111,7 +108,7 @@ class Database:
         query = sa.select(EVENTS).where(columns.task == task)
         return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
 
-    @_translated
+    @translated
     def runs(self, query: RunQuery) -> Sequence[Sequence[Event]]:
         """Return the events of the latest runs, the latest run first. With each are the events
         that asked for it."""
@@ -134,7 +131,7 @@ class Database:
             by_run.setdefault(key, []).append(event)
         return [[*by_run.get((r[0], 0, r[2], 0), ()), *by_run[r]] for r in runs]
 
-    @_translated
+    @translated
     def forget(self, before_ns: int) -> int:
         """Delete some events that are older, but none of a run that goes on. Return how many."""
         later = EVENTS.alias()
@@ -209,6 +206,16 @@ def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
 
 def _same_run(other: Any) -> sa.ColumnElement[bool]:
     return sa.and_(*(other.c[column.name] == column for column in KEY[:4]))
+
+
+def engine_at(url: str, folder: str) -> sa.Engine:
+    """Return what connects to a database. A relative path of SQLite starts at the folder. Raises
+    ConfigError for a bad URL."""
+    parsed = _parsed(url)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database:
+        parsed = parsed.set(database=str(Path(folder, parsed.database)))
+    return _engine(parsed, is_sqlite)
 
 
 def _parsed(url: str) -> sa.URL:

@@ -248,14 +248,24 @@ class Node:
         from crawler.node.run.run_logs import RunLogs
         from crawler.node.run.sharing import Sharing
         from crawler.node.run.states import States
+        from crawler.node.worker.bundles import WorkerBundles
+        from crawler.node.worker.environments import Environments
         from crawler.node.worker.worker import Worker
 
         settings = self._settings
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         states = sharing.states or States(folder, self._clock)
+        bundles = WorkerBundles(
+            self._store,
+            self._keys,
+            Environments(
+                Path(settings.folder, settings.deploy.folder), settings.deploy.max_mb, self._clock
+            ),
+            self._clock,
+        )
         logs = RunLogs(settings.logs, settings.folder, self._clock)
-        crew = crew_of(settings, self._clock, sharing, states, self._guard, logs)
+        crew = crew_of(settings, self._clock, sharing, states, self._guard, bundles, logs)
         self._hub.task_of = logs.task_in_callback = crew.task_in_callback
         worker = self._role = Worker(
             self._store,
@@ -265,6 +275,7 @@ class Node:
             self._clock,
             peers=self._faces.peers(forwards=False),
             hub=self._hub,
+            bundles=bundles if crew.has_processes else None,
             logs=logs,
         )
         looks = self._faces.looks

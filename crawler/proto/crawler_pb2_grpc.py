@@ -198,6 +198,41 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
                 _registered_method=True)
+        self.DeployBundle = channel.stream_unary(
+                '/CrawlerMaster/DeployBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.DeployRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.ListProjects = channel.unary_unary(
+                '/CrawlerMaster/ListProjects',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.FromString,
+                _registered_method=True)
+        self.GetProject = channel.unary_unary(
+                '/CrawlerMaster/GetProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.RollbackProject = channel.unary_unary(
+                '/CrawlerMaster/RollbackProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.DeleteProject = channel.unary_unary(
+                '/CrawlerMaster/DeleteProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.RecordBundle = channel.unary_unary(
+                '/CrawlerMaster/RecordBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.FetchBundle = channel.unary_stream(
+                '/CrawlerMaster/FetchBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.BundleRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleChunk.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/CrawlerMaster/ListAudit',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
@@ -265,7 +300,7 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints, retries, workers and isolated. Another spider or other parameters start
+        priority, constraints, retries, workers, isolated, project and bundle. Another spider or other parameters start
         another run, except settings of the crawl that change while it runs (docs/settings.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -485,6 +520,57 @@ class CrawlerMasterServicer:
     def RunSchedule(self, request, context):
         """POST /crawler/schedule/{name}/run: it fires now, beside its times. FAILED_PRECONDITION if its
         task still runs and it does not let runs overlap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeployBundle(self, request_iterator, context):
+        """POST /crawler/projects/{name}/bundles?roll=, body: the bundle. Any master takes it. The answer is
+        the project with the bundle as its current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjects(self, request, context):
+        """GET /crawler/projects: every project, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProject(self, request, context):
+        """GET /crawler/projects/{name}. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackProject(self, request, context):
+        """POST /crawler/projects/{name}/rollback, body: digest, roll. Without a digest the version before
+        the current one counts again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProject(self, request, context):
+        """DELETE /crawler/projects/{name}. FAILED_PRECONDITION while an unfinished task names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordBundle(self, request, context):
+        """For masters only, and not over HTTP: the bundle is kept, and becomes the current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchBundle(self, request, context):
+        """For nodes only, and not over HTTP: the bytes of a bundle.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -712,6 +798,41 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.RunSchedule,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
+            ),
+            'DeployBundle': grpc.stream_unary_rpc_method_handler(
+                    servicer.DeployBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.DeployRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'ListProjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjects,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'GetProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'RollbackProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'DeleteProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'RecordBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'FetchBundle': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.BundleChunk.SerializeToString,
             ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
@@ -1620,6 +1741,195 @@ class CrawlerMaster:
             '/CrawlerMaster/RunSchedule',
             crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeployBundle(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/CrawlerMaster/DeployBundle',
+            crawler_dot_proto_dot_crawler__pb2.DeployRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListProjects',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RollbackProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DeleteProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RecordBundle',
+            crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/FetchBundle',
+            crawler_dot_proto_dot_crawler__pb2.BundleRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.BundleChunk.FromString,
             options,
             channel_credentials,
             insecure,

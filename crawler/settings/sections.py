@@ -15,6 +15,7 @@ from crawler.model.constraints import MOST_AMOUNT
 from crawler.model.records import Spec
 from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.oidc import OidcSettings
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.setting import setting
@@ -154,6 +155,9 @@ class CoordinationSettings:
         form=forms.PATH,
     )
     schedules: str = setting("/crawler/schedules", "Prefix of the schedules.", form=forms.PATH)
+    projects: str = setting(
+        "/crawler/projects", "Prefix of the deployed projects.", form=forms.PATH
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -322,6 +326,7 @@ class Settings:
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
+    deploy: DeploySettings = field(default_factory=DeploySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()

@@ -7,6 +7,7 @@ import pytest
 from crawler.api.http import bodies
 from crawler.cli import cluster
 from crawler.cli.base import commands
+from crawler.model.projects import Version
 from crawler.model.records import Query, Spec
 from crawler.model.secrets import SecretWish
 from tests.integration.test_cli_cluster import Emptying, ItsCrawls, left, run  # noqa: F401
@@ -18,6 +19,7 @@ def backend():
     backend = FakeBackend()
     for name in ("x", "y"):
         backend.add(Spec(name, "books", {"depth": 2}, {"site": "shop"}), CALL)
+    backend.deploy("shop", Version("a" * 64, 5, "ann", 9, ("books",)), False, CALL)
     backend.set_secret(SecretWish("shop-login", "s"), CALL)
     return backend
 
@@ -30,6 +32,7 @@ OBJECTS = {
     ("plugins",): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
     ("strategy", "random"): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
     ("drain", "2"): lambda backend: bodies.node(backend.drain("2", CALL)),
+    ("rollback", "shop", "a" * 64): lambda backend: bodies.project(backend.project("shop", CALL)),
     ("uncordon", "2"): lambda backend: bodies.node(backend.uncordon("2", CALL)),
 }
 LISTS = {
@@ -37,6 +40,7 @@ LISTS = {
     ("tasks", "--label=site=none"): lambda backend: [],
     ("nodes",): lambda backend: bodies.nodes(backend.nodes(CALL))["nodes"],
     ("secret", "list"): lambda backend: bodies.secrets(backend.secrets(CALL))["secrets"],
+    ("projects",): lambda backend: bodies.projects(backend.projects(CALL))["projects"],
     ("token", "list"): lambda backend: [],
 }
 

@@ -171,7 +171,7 @@ def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(open_folder, s
         assert seen["uid"] == nobody.pw_uid
         assert set(seen["groups"]) <= set(os.getgrouplist("nobody", nobody.pw_gid))
         pidfd = os.pidfd_open(seen["pid"])
-        os.kill(crew._starter.spawner.pid, signal.SIGKILL)
+        os.kill(crew.spawner.pid, signal.SIGKILL)
         eventually(lambda: is_over(pidfd), what="it is gone, too")
         os.close(pidfd)
 

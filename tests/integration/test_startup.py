@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from crawler.api.rpc.worker import CrawlsServicer
 from crawler.cli.base import commands
 from crawler.cli.index import INDEX
 from crawler.metrics import Metrics
+from crawler.model.projects import Version
 from crawler.model.records import Owner, Spec
 from crawler.runtime import quiet_grpc
 from crawler.settings.sections import ApiSettings
@@ -131,6 +133,7 @@ CLIENTS = {
     "stop": ["fiction"],
     "audit": [],
     "delete": ["--label=team=none"],
+    "deploy": [str(ROOT / "tests" / "data" / "project"), "--project=shop"],
     "drain": ["2"],
     "explain": ["fiction"],
     "history": ["fiction"],
@@ -138,6 +141,8 @@ CLIENTS = {
     "nodes": [],
     "runs": [],
     "plugins": [],
+    "projects": [],
+    "rollback": ["shop", "a" * 64],
     "schedule": ["list"],
     "secret": ["list"],
     "stats": ["fiction"],
@@ -167,8 +172,11 @@ def cluster():
     worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     worker.start()
     backend = FakeBackend()
+    version = Version("a" * 64, spiders=("books",))
+    bundles = SimpleNamespace(take=lambda project, chunks, by: (list(chunks), version)[1])
     reached = f"127.0.0.1:{worker.port}"
-    with running(Master(backend, reach=lambda _: CrawlsClient(reached))) as (master,):
+    reach = lambda _: CrawlsClient(reached)  # noqa: E731
+    with running(Master(backend, bundles=bundles, reach=reach)) as (master,):
         added = backend.add(Spec("fiction", "books"), CALL)
         owner = Owner("w-1", f"127.0.0.1:{worker.port}")
         backend.resources["fiction"] = added.replace(owner=owner)

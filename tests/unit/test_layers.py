@@ -20,7 +20,7 @@ LAYERS = {
             "redacted_forms",
         },
         {"redaction", "schedules"},
-        {"logs", "schemas", "items"},
+        {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging", "audit_log", "history"},
         {"api", "plugins"},
@@ -41,7 +41,8 @@ LAYERS = {
     "api": [
         {"addresses", "passed_on", "places"},
         {"proofs"},
-        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"backend"},
+        {"bundles", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
         {"workers"},
         {"bounded", "fields", "trail"},
         {"audited"},
@@ -147,7 +148,17 @@ CLI = (
         "options",
         "pages",
     ),
-    *("add", "as_json", "completion", "delete", "explain", "given", "task_names", "watching"),
+    *(
+        "add",
+        "as_json",
+        "completion",
+        "delete",
+        "deploy",
+        "explain",
+        "given",
+        "task_names",
+        "watching",
+    ),
     *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
     "update",
     "login",
@@ -187,7 +198,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "alembic",
             "history/migrations/steps.py history/migrations/env.py"
             " history/migrations/versions/r0001_events.py"
-            " history/migrations/versions/r0002_marks.py",
+            " history/migrations/versions/r0002_marks.py"
+            " history/migrations/versions/r0003_bundles.py",
         ),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),

@@ -60,6 +60,11 @@ NEEDS: Mapping[str, Need] = {
     "crawler.pause_schedule": Need.TASKS,
     "crawler.resume_schedule": Need.TASKS,
     "crawler.run_schedule": Need.TASKS,
+    "crawler.deploy": Need.CLUSTER,
+    "crawler.projects": Need.READ,
+    "crawler.project": Need.READ,
+    "crawler.rollback": Need.CLUSTER,
+    "crawler.delete_project": Need.CLUSTER,
     "crawler.audit": Need.CLUSTER,
     "crawler.history": Need.READ,
     "crawler.runs": Need.READ,
@@ -95,6 +100,9 @@ ACTIONS: Mapping[str, str] = {
     "crawler.pause_schedule": audit.SCHEDULE_PAUSE,
     "crawler.resume_schedule": audit.SCHEDULE_RESUME,
     "crawler.run_schedule": audit.SCHEDULE_RUN,
+    "crawler.deploy": audit.PROJECT_DEPLOY,
+    "crawler.rollback": audit.PROJECT_ROLLBACK,
+    "crawler.delete_project": audit.PROJECT_DELETE,
     "crawler.audit": audit.AUDIT_READ,
 }
 """The words of the audit for routes, by their endpoints."""

@@ -28,6 +28,7 @@ from crawler.api.http import (
     history_routes,
     item_routes,
     log_routes,
+    project_routes,
     routes,
     schedule_routes,
 )
@@ -60,6 +61,7 @@ PATHS_OF_THE_API = (
     log_routes,
     item_routes,
     schedule_routes,
+    project_routes,
     cluster_routes,
     history_routes,
 )

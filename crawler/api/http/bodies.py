@@ -22,6 +22,7 @@ from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
 from crawler.model.policy import Explanation, SchedulerView
+from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
@@ -142,6 +143,16 @@ def schedule(found: ScheduleView) -> dict[str, Any]:
 def schedules(found: Sequence[ScheduleView]) -> dict[str, Any]:
     """Return schedules."""
     return {"schedules": [schedule(each) for each in found]}
+
+
+def project(found: ProjectView) -> dict[str, Any]:
+    """Return a project."""
+    return _body(pb.Project.DESCRIPTOR, fields.of_project(found))
+
+
+def projects(found: Sequence[ProjectView]) -> dict[str, Any]:
+    """Return projects."""
+    return {"projects": [project(each) for each in found]}
 
 
 def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:

@@ -56,6 +56,13 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}PauseSchedule": Need.TASKS,
     f"{_MASTER}ResumeSchedule": Need.TASKS,
     f"{_MASTER}RunSchedule": Need.TASKS,
+    f"{_MASTER}DeployBundle": Need.CLUSTER,
+    f"{_MASTER}ListProjects": Need.READ,
+    f"{_MASTER}GetProject": Need.READ,
+    f"{_MASTER}RollbackProject": Need.CLUSTER,
+    f"{_MASTER}DeleteProject": Need.CLUSTER,
+    f"{_MASTER}RecordBundle": Need.NODES,
+    f"{_MASTER}FetchBundle": Need.NODES,
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
@@ -98,6 +105,9 @@ ACTIONS: Mapping[str, str] = {
     f"{_MASTER}PauseSchedule": audit.SCHEDULE_PAUSE,
     f"{_MASTER}ResumeSchedule": audit.SCHEDULE_RESUME,
     f"{_MASTER}RunSchedule": audit.SCHEDULE_RUN,
+    f"{_MASTER}DeployBundle": audit.PROJECT_DEPLOY,
+    f"{_MASTER}RollbackProject": audit.PROJECT_ROLLBACK,
+    f"{_MASTER}DeleteProject": audit.PROJECT_DELETE,
     f"{_MASTER}ListAudit": audit.AUDIT_READ,
 }
 """The words of the audit for methods."""

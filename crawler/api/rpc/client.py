@@ -36,6 +36,7 @@ from crawler.api.rpc.metadata import (
     RETRY_AFTER,
     caller_text,
 )
+from crawler.api.rpc.project_calls import ProjectCalls, Upload
 from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
@@ -81,7 +82,7 @@ _OPTIONS = [
 ]
 
 
-class Client:
+class Client(ProjectCalls):
     """The backend of the master at `address`, over one channel. The first call connects.
 
     `forwards` marks its requests as forwarded by a master, so that nobody forwards them again.
@@ -366,7 +367,8 @@ class Client:
         try:
             with limit:
                 send = getattr(self._stub, method)
-                answer = send(request, timeout=passage.left_s, metadata=self._metadata(call))
+                sent = request.messages() if isinstance(request, Upload) else request
+                answer = send(sent, timeout=passage.left_s, metadata=self._metadata(call))
         except gevent.Timeout as expired:
             if expired is not limit:
                 raise

@@ -23,6 +23,7 @@ from crawler.api.rpc import (
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
+from crawler.api.rpc.project_servicer import ProjectServicer
 from crawler.api.service import Service
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
@@ -45,7 +46,7 @@ _LONGEST_S = 86_400.0
 """gRPC reports a call without a deadline as one that ends in centuries."""
 
 
-class Servicer(pb_grpc.CrawlerMasterServicer):
+class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
     """Checks the calls and passes them to the service."""
 
     def __init__(

@@ -160,7 +160,14 @@ class CrawlProcess:
         self._states = sharing.states or States(folder, self._clock)
         self._sinks = Sinks(worker.databases)
         hosts = sharing.hosts or self._hosts_within(orders)
-        self._engine = engine_of(settings, self._clock, hosts, orders.share, self._callback)
+        self._engine = engine_of(
+            orders.program.laid_over(settings),
+            self._clock,
+            hosts,
+            orders.share,
+            self._callback,
+            orders.program.folder,
+        )
         self._items = Path(settings.folder, worker.items)
         self._going_on = GoingOn(self._engine, self._sinks, self._items, self._states)
 

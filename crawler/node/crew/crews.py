@@ -9,6 +9,7 @@ from crawler.clock import Clock
 from crawler.errors import ConfigError, shown
 from crawler.logs import get_logger
 from crawler.node.crew.crew import Crew
+from crawler.node.crew.program import Programs
 from crawler.node.crew.users import check_user
 from crawler.node.guard.guard import Guard
 from crawler.node.run.run_logs import RunLogs
@@ -26,10 +27,11 @@ def crew_of(
     sharing: Sharing,
     states: TaskStates,
     guard: Guard,
+    programs: Programs | None = None,
     logs: RunLogs | None = None,
 ) -> Crew:
-    """Make the crew of a worker. The guard ends its processes when the worker cannot. `logs` are
-    those of its runs.
+    """Make the crew of a worker. The guard ends its processes when the worker cannot. `programs`
+    has the bundles of projects, and `logs` are those of its runs.
 
     Raises ConfigError for spiders that cannot be loaded here.
     """
@@ -37,7 +39,7 @@ def crew_of(
         from crawler.node.crew.processes import Processes
 
         check_user(settings.worker.run_as)
-        return Processes(settings, clock, guard, logs)
+        return Processes(settings, clock, guard, programs, logs)
     if settings.worker.run_as:
         raise ConfigError(
             f"worker.run_as: {shown(settings.worker.run_as)} given, but this worker crawls in its"

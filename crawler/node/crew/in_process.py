@@ -35,6 +35,7 @@ class InProcess:
         self._sinks = sinks
         self._going_on = GoingOn(engine, sinks, items, states)
         self.load = NoLoad()
+        self.has_processes = False
 
     @property
     def crawls(self) -> StatisticsRegistry:
@@ -70,6 +71,11 @@ class InProcess:
 
     def execute(self, run: Run) -> None:
         """Crawl until the run has ended. It blocks."""
+        if run.resource.spec.project:
+            return run.fail(
+                "this worker crawls in its own process, which cannot load a project; set "
+                "worker.processes to 0 (docs/deploy.md)"
+            )
         self._going_on.execute(cast(CrawlRun, run))
 
     def end(self, runs: Collection[Run]) -> Sequence[Run]:

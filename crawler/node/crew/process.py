@@ -60,6 +60,8 @@ class CrawlProcess:
         """`serve` is called with each message that is not about a run. `lines` takes what it
         writes."""
         self.number = orders.number
+        self.digest = ""
+        """The bundle whose spiders it has loaded; empty for those of the worker."""
         self.runs: dict[int, DistantRun] = {}
         """Its runs that are not over, by number."""
         self.spiders: frozenset[str] = frozenset()

@@ -21,13 +21,16 @@ class Draft:
         mint: Callable[[], int],
         now_ns: Callable[[], int],
         on_change: Callable[[str, Resource | None], None] = lambda name, resource: None,
+        bundle_for: Callable[[Spec], str] = lambda spec: spec.bundle,
     ) -> None:
         """`stored` returns the stored resource of a name. `mint` returns a new id. `on_change` is
-        called with each change at once, committed or not, unless its receiver made that change."""
+        called with each change at once, committed or not, unless its receiver made that change.
+        `bundle_for` returns the digest of the bundle with which a run of a task begins."""
         self.stored = stored
         """Returns the stored resource of a name, without the changes made here."""
         self._on_change = on_change
         self._mint = mint
+        self._bundle_for = bundle_for
         self.now_ns = now_ns
         """Returns the time of now: Unix time in nanoseconds."""
         self._changed: dict[str, Resource | None] = {}
@@ -96,12 +99,19 @@ class Draft:
         return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
 
     def _completed(self, resource: Resource) -> Resource:
+        if resource.spec.project and resource.owner is not None and not resource.digest:
+            resource = resource.replace(digest=self._digest_of(resource.spec))
         if resource.id and resource.creation_time:
             return resource
         return resource.replace(
             id=resource.id or self._new_id(resource.name),
             creation_time=resource.creation_time or self.now_ns(),
         )
+
+    def _digest_of(self, spec: Spec) -> str:
+        """Return the bundle for a run that begins. All shards of a task have the same."""
+        head = self.get(spec.shard_of) if spec.shard_of else None
+        return head.digest if head is not None and head.digest else self._bundle_for(spec)
 
     def _new_id(self, name: str) -> str:
         self._minted[name] = self._mint()

@@ -10,6 +10,7 @@ from crawler.clock import Clock
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
@@ -18,6 +19,7 @@ from crawler.history.history import History, NoHistory
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.scheduler import SchedulerSettings
 
 
@@ -47,6 +49,7 @@ class LeaderContext:
     tokens: Tokens
     secrets: Secrets
     schedules: Schedules
+    projects: Projects
     election: Election
     framework: Framework
     clock: Clock
@@ -54,6 +57,8 @@ class LeaderContext:
     refusals: Refusals
     trail: Trail = field(default_factory=Trail)
     """The audit of this master."""
+    keep_versions: int = DeploySettings().keep
+    """How many versions of a project are kept."""
     history: History = field(default_factory=NoHistory)
     """The history of the tasks."""
     shares_states: bool = False

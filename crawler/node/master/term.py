@@ -70,6 +70,7 @@ class Term:
         mirrors = self._ctx.mirrors
         mirrors.refresh()
         self._ctx.schedules.mirror.refresh()
+        self._ctx.projects.mirror.refresh()
         missing = sum(mirrors.resource(spec.name) is None for spec in seeds)
         self.writer.begin(seeds)
         self.ready = True

@@ -134,6 +134,7 @@ class TermWriter:
             self._ids.next,
             self._clock.time_ns,
             self._mirrors.cluster_state.see,
+            self._ctx.projects.bundle_for,
         )
         decided: list[QueuedCommand] = []
         written: dict[str, Outcome] = {}

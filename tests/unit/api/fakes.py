@@ -38,6 +38,8 @@ from crawler.model.policy import (
     Score,
     WorkerVerdict,
 )
+from crawler.model.projects import Project, ProjectView
+from crawler.model.projects import absent as no_project
 from crawler.model.records import (
     NO_COUNTS,
     NOT_PAUSED,
@@ -95,6 +97,7 @@ class FakeBackend:
         self.resources = {}
         self.kept_secrets = {}
         self.kept_schedules = {}
+        self.kept_projects = {}
         self.calls = []
         self.reports = []
         self.events, self.known_runs = [], []
@@ -291,6 +294,37 @@ class FakeBackend:
         self.kept_schedules[schedule.name] = view
         return view
 
+    def deploy(self, project, version, roll, call):
+        self._enter(call)
+        before = self.kept_projects.get(project, Project(project))
+        versions = (version, *(v for v in before.versions if v.digest != version.digest))
+        kept = replace(before, current=version.digest, versions=versions)
+        self.kept_projects[project] = kept
+        return ProjectView(kept, 3 if roll else 0)
+
+    def projects(self, call):
+        self._enter(call)
+        return [ProjectView(found) for _, found in sorted(self.kept_projects.items())]
+
+    def project(self, name, call):
+        self._enter(call)
+        if name not in self.kept_projects:
+            raise NotFound(no_project(name))
+        return ProjectView(self.kept_projects[name])
+
+    def rollback(self, name, digest, roll, call):
+        found = self.project(name, call).project
+        version = found.named(digest) if digest else found.before
+        if version is None:
+            raise NotFound(f"no version {digest!r} is kept of project {name}")
+        kept = self.kept_projects[name] = replace(found, current=version.digest)
+        return ProjectView(kept, 3 if roll else 0)
+
+    def delete_project(self, name, call):
+        found = self.project(name, call)
+        del self.kept_projects[name]
+        return found
+
     def create_token(self, wish, call):
         self._enter(call)
         text = self.known.make(wish.role, labels=wish.labels, expires_ns=wish.expires_ns)
@@ -386,12 +420,13 @@ class Master:
         certificates=None,
         trail=None,
         clock=None,
+        bundles=None,
         reach=CrawlsClient,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
         trail = trail or Trail()
-        self.service = Service(self.election, trail)
+        self.service = Service(self.election, trail, bundles)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
