@@ -165,7 +165,7 @@ class Place:
         self.states = States(Path(folder, self.settings.frontier.folder), self.clock)
         self.logs = RunLogs(self.settings.logs, str(folder), self.clock)
         self.crew = crew_of(
-            self.settings, self.clock, Sharing(), self.states, guard or NoGuard(), self.logs
+            self.settings, self.clock, Sharing(), self.states, guard or NoGuard(), logs=self.logs
         )
         self.ends = 0
 

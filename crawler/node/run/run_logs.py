@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from crawler.clock import Clock
 from crawler.items.names import folder_name
@@ -69,6 +70,8 @@ class RunLogs:
         self.task_in_callback: Callable[[], str] = str
         """Returns the task whose callback runs now in this process: a line that names no task is
         its own."""
+        self._writing = BoundedSemaphore()
+        """One writes at a time, so that lines stay in their order."""
         self._is_failing = False
 
     @property
@@ -128,7 +131,11 @@ class RunLogs:
         self._waiting.setdefault(key, []).append(line + b"\n")
 
     def write(self) -> None:
-        """Write what waits."""
+        """Write what waits. Then all is written, also what another greenlet has begun to write."""
+        with self._writing:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         left_out, self._left_out = self._left_out, {}
         for key, count in left_out.items():
