@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import (
+    alerts,
     api,
     audit,
     coordination,
@@ -74,6 +75,7 @@ PARTS = (
     life,
     items,
     api,
+    alerts,
     audit,
 )
 _PASSED, _FAILED = 0, 1

@@ -61,6 +61,11 @@ NEEDS: Mapping[str, Need] = {
     "crawler.audit": Need.CLUSTER,
     "crawler.history": Need.READ,
     "crawler.runs": Need.READ,
+    "crawler.alerts": Need.READ,
+    "crawler.alert_rules": Need.READ,
+    "crawler.set_alert_rule": Need.TASKS,
+    "crawler.delete_alert_rule": Need.TASKS,
+    "crawler.test_alert": Need.TASKS,
     "crawls.processes": Need.READ,
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,
@@ -93,6 +98,9 @@ ACTIONS: Mapping[str, str] = {
     "crawler.pause_schedule": audit.SCHEDULE_PAUSE,
     "crawler.resume_schedule": audit.SCHEDULE_RESUME,
     "crawler.run_schedule": audit.SCHEDULE_RUN,
+    "crawler.set_alert_rule": audit.ALERT_RULE_SET,
+    "crawler.delete_alert_rule": audit.ALERT_RULE_DELETE,
+    "crawler.test_alert": audit.ALERT_TEST,
     "crawler.audit": audit.AUDIT_READ,
 }
 """The words of the audit for routes, by their endpoints."""

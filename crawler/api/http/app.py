@@ -22,6 +22,7 @@ from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import (
+    alert_routes,
     bodies,
     cluster_routes,
     fast_path,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, schedule_routes, cluster_routes, history_routes)
+PATHS_OF_THE_API = (routes, schedule_routes, cluster_routes, history_routes, alert_routes)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"

@@ -59,6 +59,11 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
+    f"{_MASTER}ListAlerts": Need.READ,
+    f"{_MASTER}ListAlertRules": Need.READ,
+    f"{_MASTER}SetAlertRule": Need.TASKS,
+    f"{_MASTER}DeleteAlertRule": Need.TASKS,
+    f"{_MASTER}TestAlert": Need.TASKS,
     f"{_MASTER}ReportRuns": Need.NODES,
     f"{_WORKER}GetStatistics": Need.READ,
     f"{_WORKER}ListStatistics": Need.READ,
@@ -91,6 +96,9 @@ ACTIONS: Mapping[str, str] = {
     f"{_MASTER}PauseSchedule": audit.SCHEDULE_PAUSE,
     f"{_MASTER}ResumeSchedule": audit.SCHEDULE_RESUME,
     f"{_MASTER}RunSchedule": audit.SCHEDULE_RUN,
+    f"{_MASTER}SetAlertRule": audit.ALERT_RULE_SET,
+    f"{_MASTER}DeleteAlertRule": audit.ALERT_RULE_DELETE,
+    f"{_MASTER}TestAlert": audit.ALERT_TEST,
     f"{_MASTER}ListAudit": audit.AUDIT_READ,
 }
 """The words of the audit for methods."""
