@@ -14,6 +14,7 @@ from crawler.api.trail import Trail
 from crawler.errors import CrawlerError
 from crawler.model import audit
 from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -242,6 +243,29 @@ class AuditedBackend:
     def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
         """Return the latest runs."""
         return self._find().runs(query, call)
+
+    def alerts(self, call: Call) -> Sequence[Alert]:
+        """Return the alerts."""
+        return self._find().alerts(call)
+
+    def alert_rules(self, call: Call) -> Sequence[AlertRule]:
+        """Return the rules of alerts."""
+        return self._find().alert_rules(call)
+
+    def set_alert_rule(self, rule: AlertRule, call: Call) -> AlertRule:
+        """Set a rule of alerts."""
+        with self._noted(audit.ALERT_RULE_SET, rule.name):
+            return self._find().set_alert_rule(rule, call)
+
+    def delete_alert_rule(self, name: str, call: Call) -> AlertRule:
+        """Remove a rule of alerts."""
+        with self._noted(audit.ALERT_RULE_DELETE, name):
+            return self._find().delete_alert_rule(name, call)
+
+    def test_alert(self, channel: str, call: Call) -> None:
+        """Send a test to a channel."""
+        with self._noted(audit.ALERT_TEST, channel):
+            self._find().test_alert(channel, call)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

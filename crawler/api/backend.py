@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -283,6 +284,27 @@ class Backend(Protocol):
     def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
         """Return the latest runs that match, the latest first. Raises NotFound where no history is
         kept."""
+        ...
+
+    def alerts(self, call: Call) -> Sequence[Alert]:
+        """Return what the rules of alerts found: what fires, and what was over lately."""
+        ...
+
+    def alert_rules(self, call: Call) -> Sequence[AlertRule]:
+        """Return all rules of alerts, by name."""
+        ...
+
+    def set_alert_rule(self, rule: AlertRule, call: Call) -> AlertRule:
+        """Set a rule. Raises InvalidArgument if it names a channel that there is not."""
+        ...
+
+    def delete_alert_rule(self, name: str, call: Call) -> AlertRule:
+        """Remove a rule, and return it. Raises NotFound, and InvalidArgument for one of the
+        settings."""
+        ...
+
+    def test_alert(self, channel: str, call: Call) -> None:
+        """Send a test to a channel. Raises NotFound, and Unavailable if it takes none."""
         ...
 
     def report(

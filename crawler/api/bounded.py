@@ -12,6 +12,7 @@ from typing import NoReturn
 from crawler.api.backend import UNTOLD, Backend, Call, NodeLoad, Page, Submission
 from crawler.errors import AlreadyExists, Forbidden, NotFound, shown
 from crawler.model.access import Caller, NewToken, Token, TokenWish
+from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -232,11 +233,44 @@ class BoundedBackend:
         """Return the latest runs of tasks within the bounds."""
         return self._backend.runs(replace(query, labels=self._caller.labels), call)
 
+    def alerts(self, call: Call) -> Sequence[Alert]:
+        """Return the alerts about tasks within the bounds."""
+        return [each for each in self._backend.alerts(call) if self._caller.owns(each.labels)]
+
+    def alert_rules(self, call: Call) -> Sequence[AlertRule]:
+        """Return the rules that concern tasks within the bounds alone."""
+        return [each for each in self._backend.alert_rules(call) if self._has_rule(each)]
+
+    def set_alert_rule(self, rule: AlertRule, call: Call) -> AlertRule:
+        """Set a rule for tasks within the bounds."""
+        if not self._has_rule(rule):
+            raise Forbidden(
+                f"labels: {self._caller.name} may only have rules for tasks with {self._bounds}; "
+                "give the rule these labels, and let it watch tasks"
+            )
+        found = self._backend.alert_rules(call)
+        if any(each.name == rule.name and not self._has_rule(each) for each in found):
+            raise Forbidden(f"name: {shown(rule.name)} is a rule of others; choose another name")
+        return self._backend.set_alert_rule(rule, call)
+
+    def delete_alert_rule(self, name: str, call: Call) -> AlertRule:
+        """Remove a rule for tasks within the bounds."""
+        if not any(each.name == name for each in self.alert_rules(call)):
+            raise NotFound(f"no rule {shown(name)}")
+        return self._backend.delete_alert_rule(name, call)
+
+    def test_alert(self, channel: str, call: Call) -> None:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
     ) -> Sequence[str]:
         """Refuse: no node is bounded."""
         self._refuse()
+
+    def _has_rule(self, rule: AlertRule) -> bool:
+        return rule.when not in OF_CLUSTER and self._caller.owns(rule.labels)
 
     def _own(self, name: str, call: Call) -> Resource:
         found = self._backend.get(name, call)

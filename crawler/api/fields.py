@@ -12,6 +12,7 @@ from typing import Any
 
 from crawler.api.backend import NodeLoad, Page
 from crawler.model.access import NewToken, Token
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.constraints import NONE
 from crawler.model.history import Event, Run
@@ -153,6 +154,36 @@ def of_secret(secret: Secret) -> Fields:
         "set_time": secret.set_ns,
         "set_by": secret.set_by,
         "key_id": secret.key_id,
+    }
+
+
+def of_alert_rule(rule: AlertRule) -> Fields:
+    """Return the fields of a rule of alerts: an AlertRule."""
+    return {
+        "name": rule.name,
+        "when": rule.when.value,
+        "labels": rule.labels,
+        "channels": rule.channels,
+        "limit": rule.limit,
+        "for_s": rule.for_s,
+        "set_by": rule.set_by,
+    }
+
+
+def of_alert(alert: Alert) -> Fields:
+    """Return the fields of an alert: an Alert."""
+    return {
+        "id": alert.id,
+        "rule": alert.rule,
+        "when": alert.when.value,
+        "subject": alert.subject,
+        "text": alert.text,
+        "labels": alert.labels,
+        "since": alert.since_ns,
+        "recovered": alert.recovered_ns,
+        "recovery": alert.recovery,
+        "owed": alert.owed,
+        "mark": alert.mark,
     }
 
 

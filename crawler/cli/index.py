@@ -41,6 +41,12 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Begin TASK anew, whatever its state: what its crawl has done so far is dropped.",
     ),
+    "alert": Source(
+        "alerts", quiet_grpc, "Set, list and delete the rules of alerts, and test their channels."
+    ),
+    "alerts": Source(
+        "alerts", quiet_grpc, "List what is the matter now, and what was over lately."
+    ),
     "audit": Source(
         "audit", quiet_grpc, "Show who changed what lately, from where, and with which outcome."
     ),

@@ -48,6 +48,7 @@ ALIASES = {
     "creationTime": "creation_time",
     "expirationTime": "expiration_time",
     "failedOn": "failed_on",
+    "forS": "for_s",
     "jitterS": "jitter_s",
     "killedProcesses": "killed_processes",
     "lastOutcome": "last_outcome",

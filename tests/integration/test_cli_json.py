@@ -7,6 +7,7 @@ import pytest
 from crawler.api.http import bodies
 from crawler.cli import cluster
 from crawler.cli.base import commands
+from crawler.model.alerts import Alert, AlertRule, When
 from crawler.model.projects import Version
 from crawler.model.records import Query, Spec
 from crawler.model.secrets import SecretWish
@@ -21,9 +22,13 @@ def backend():
         backend.add(Spec(name, "books", {"depth": 2}, {"site": "shop"}), CALL)
     backend.deploy("shop", Version("a" * 64, 5, "ann", 9, ("books",)), False, CALL)
     backend.set_secret(SecretWish("shop-login", "s"), CALL)
+    backend.set_alert_rule(RULE, CALL)
+    backend.known_alerts.append(ALERT)
     return backend
 
 
+RULE = AlertRule("late", When.LATE, {"team": "b"}, ("ops",), 2.0, 5.0)
+ALERT = Alert("late", When.LATE, "task x", "1", "it is late", 5, {"team": "b"}, owed=("ops",))
 OBJECTS = {
     ("task", "x"): lambda backend: bodies.resource(backend.resources["x"]),
     ("again", "x"): lambda backend: bodies.resource(backend.resources["x"]),
@@ -41,6 +46,8 @@ LISTS = {
     ("nodes",): lambda backend: bodies.nodes(backend.nodes(CALL))["nodes"],
     ("secret", "list"): lambda backend: bodies.secrets(backend.secrets(CALL))["secrets"],
     ("projects",): lambda backend: bodies.projects(backend.projects(CALL))["projects"],
+    ("alert", "rule", "list"): lambda it: bodies.alert_rules(it.alert_rules(CALL))["rules"],
+    ("alerts",): lambda backend: bodies.alerts(backend.alerts(CALL))["alerts"],
     ("token", "list"): lambda backend: [],
 }
 

@@ -31,7 +31,8 @@ BEYOND_SCHEMAS = re.compile(
     r"|strategy: .* is unknown|page_token|beyond 2\^53|at most 3 decimals|nested deeper"
     r"|is to be disabled too|nothing is shared between workers|allowed is an integer from"
     r"|expiration_?[tT]ime|to run it once more:|its run \d+ has not ended"
-    r"|is no sound ZIP file|is not deployed|needs a project|when: |time_?[zZ]one: |overlap allow"
+    r"|is no sound ZIP file|is not deployed|needs a project"
+    r"|when: |time_?[zZ]one: |overlap allow|as alerts\.channels of the settings"
 )
 """What is refused by rules that no schema tells: between two fields or a task and the cluster, of
 numbers as text, of decimals, of times, and of the life of a task."""

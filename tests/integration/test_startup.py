@@ -131,6 +131,8 @@ CLIENTS = {
     "resume": ["fiction"],
     "run TASK": ["fiction"],
     "stop": ["fiction"],
+    "alert": ["rule", "list"],
+    "alerts": [],
     "audit": [],
     "delete": ["--label=team=none"],
     "deploy": [str(ROOT / "tests" / "data" / "project"), "--project=shop"],
@@ -154,7 +156,8 @@ CLIENTS = {
     "update": ["fiction", "--set", "priority=2"],
 }
 READS_FIELDS = {
-    name: {"marshmallow"} for name in ("add", "stats", "update", "again", "schedule", "secret")
+    name: {"marshmallow"}
+    for name in ("add", "stats", "update", "again", "schedule", "secret", "alert", "alerts")
 }
 """What some need all the same."""
 

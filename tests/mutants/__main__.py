@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import (
+    alerts,
     api,
     audit,
     coordination,
@@ -80,6 +81,7 @@ PARTS = (
     logs,
     items,
     api,
+    alerts,
     audit,
 )
 _PASSED, _FAILED = 0, 1

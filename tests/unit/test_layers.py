@@ -133,6 +133,7 @@ def test_plugins_see_the_hooks_and_records_alone(file):
 CLI = (
     *(
         "__init__",
+        "alerts",
         "audit",
         "base",
         "certs",

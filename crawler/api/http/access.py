@@ -68,6 +68,11 @@ NEEDS: Mapping[str, Need] = {
     "crawler.audit": Need.CLUSTER,
     "crawler.history": Need.READ,
     "crawler.runs": Need.READ,
+    "crawler.alerts": Need.READ,
+    "crawler.alert_rules": Need.READ,
+    "crawler.set_alert_rule": Need.TASKS,
+    "crawler.delete_alert_rule": Need.TASKS,
+    "crawler.test_alert": Need.TASKS,
     "crawls.processes": Need.READ,
     "crawls.list_": Need.READ,
     "crawls.get": Need.READ,
@@ -103,6 +108,9 @@ ACTIONS: Mapping[str, str] = {
     "crawler.deploy": audit.PROJECT_DEPLOY,
     "crawler.rollback": audit.PROJECT_ROLLBACK,
     "crawler.delete_project": audit.PROJECT_DELETE,
+    "crawler.set_alert_rule": audit.ALERT_RULE_SET,
+    "crawler.delete_alert_rule": audit.ALERT_RULE_DELETE,
+    "crawler.test_alert": audit.ALERT_TEST,
     "crawler.audit": audit.AUDIT_READ,
 }
 """The words of the audit for routes, by their endpoints."""

@@ -22,6 +22,7 @@ from crawler.api.doors import Doors, protected
 from crawler.api.failures import Failure, explain, shorten
 from crawler.api.health import Health
 from crawler.api.http import (
+    alert_routes,
     bodies,
     cluster_routes,
     fast_path,
@@ -65,6 +66,7 @@ PATHS_OF_THE_API = (
     project_routes,
     cluster_routes,
     history_routes,
+    alert_routes,
 )
 """Each adds its paths to `api`."""
 

@@ -18,6 +18,7 @@ from crawler.api.backend import NodeLoad, Page, Submission
 from crawler.api.failures import Failure
 from crawler.errors import InvalidArgument
 from crawler.model.access import NewToken, Token
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
@@ -133,6 +134,26 @@ def secret(found: Secret) -> dict[str, Any]:
 def secrets(found: Sequence[Secret]) -> dict[str, Any]:
     """Return secrets without their values."""
     return {"secrets": [secret(each) for each in found]}
+
+
+def alert_rule(found: AlertRule) -> dict[str, Any]:
+    """Return a rule of alerts."""
+    return _body(pb.AlertRule.DESCRIPTOR, fields.of_alert_rule(found))
+
+
+def alert_rules(found: Sequence[AlertRule]) -> dict[str, Any]:
+    """Return rules of alerts."""
+    return {"rules": [alert_rule(each) for each in found]}
+
+
+def alert(found: Alert) -> dict[str, Any]:
+    """Return an alert."""
+    return _body(pb.Alert.DESCRIPTOR, fields.of_alert(found))
+
+
+def alerts(found: Sequence[Alert]) -> dict[str, Any]:
+    """Return alerts."""
+    return {"alerts": [alert(each) for each in found]}
 
 
 def schedule(found: ScheduleView) -> dict[str, Any]:

@@ -69,6 +69,11 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ReadLogs": Need.READ,
     f"{_MASTER}ListItemFiles": Need.READ,
     f"{_MASTER}ReadItemFile": Need.READ,
+    f"{_MASTER}ListAlerts": Need.READ,
+    f"{_MASTER}ListAlertRules": Need.READ,
+    f"{_MASTER}SetAlertRule": Need.TASKS,
+    f"{_MASTER}DeleteAlertRule": Need.TASKS,
+    f"{_MASTER}TestAlert": Need.TASKS,
     f"{_MASTER}ReportRuns": Need.NODES,
     f"{_WORKER}GetStatistics": Need.READ,
     f"{_WORKER}ListStatistics": Need.READ,
@@ -108,6 +113,9 @@ ACTIONS: Mapping[str, str] = {
     f"{_MASTER}DeployBundle": audit.PROJECT_DEPLOY,
     f"{_MASTER}RollbackProject": audit.PROJECT_ROLLBACK,
     f"{_MASTER}DeleteProject": audit.PROJECT_DELETE,
+    f"{_MASTER}SetAlertRule": audit.ALERT_RULE_SET,
+    f"{_MASTER}DeleteAlertRule": audit.ALERT_RULE_DELETE,
+    f"{_MASTER}TestAlert": audit.ALERT_TEST,
     f"{_MASTER}ListAudit": audit.AUDIT_READ,
 }
 """The words of the audit for methods."""

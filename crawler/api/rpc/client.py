@@ -17,6 +17,7 @@ from google.protobuf import empty_pb2
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.api.rpc import (
+    alert_codec,
     audit_codec,
     codec,
     history_codec,
@@ -41,6 +42,7 @@ from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import NewToken, SignIn, Token, TokenWish
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.item_files import ItemFolders
@@ -336,6 +338,29 @@ class Client(ProjectCalls):
         wanted = pb.ItemFileRequest(name=name, node=node, path=path, offset=begin, moved=moved)
         for part in self._stream("ReadItemFile", wanted, call, STREAM_S):
             yield part.data
+
+    def alerts(self, call: Call) -> Sequence[Alert]:
+        """Return what the rules of alerts found."""
+        answer = self._read("ListAlerts", empty_pb2.Empty(), call)
+        return [alert_codec.alert_from(each) for each in answer.alerts]
+
+    def alert_rules(self, call: Call) -> Sequence[AlertRule]:
+        """Return all rules of alerts, by name."""
+        answer = self._read("ListAlertRules", empty_pb2.Empty(), call)
+        return [alert_codec.rule_from(each) for each in answer.rules]
+
+    def set_alert_rule(self, rule: AlertRule, call: Call) -> AlertRule:
+        """Set a rule of alerts."""
+        answer = self._ask("SetAlertRule", alert_codec.rule_message(rule), call)
+        return alert_codec.rule_from(answer)
+
+    def delete_alert_rule(self, name: str, call: Call) -> AlertRule:
+        """Remove a rule of alerts, and return it."""
+        return alert_codec.rule_from(self._ask("DeleteAlertRule", pb.AlertRule(name=name), call))
+
+    def test_alert(self, channel: str, call: Call) -> None:
+        """Send a test to a channel."""
+        self._ask("TestAlert", pb.AlertChannel(name=channel), call)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

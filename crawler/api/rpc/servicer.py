@@ -10,6 +10,7 @@ from google.protobuf import empty_pb2
 
 from crawler.api.backend import Call
 from crawler.api.rpc import (
+    alert_codec,
     audit_codec,
     codec,
     history_codec,
@@ -31,6 +32,7 @@ from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.schemas import (
+    alert_schemas,
     audit_schemas,
     history_schemas,
     log_schemas,
@@ -348,6 +350,41 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         named = task_schemas.load_name({"name": name})
         return TaskFiles(self._service.backend, self._reach, named, call)
+
+    def ListAlerts(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListAlertsResponse:
+        """Return what the rules of alerts found."""
+        call = self._call(context)
+        found = self._service.backend(call).alerts(call)
+        return pb.ListAlertsResponse(alerts=map(alert_codec.alert_message, found))
+
+    def ListAlertRules(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> pb.ListAlertRulesResponse:
+        """Return all rules of alerts."""
+        call = self._call(context)
+        found = self._service.backend(call).alert_rules(call)
+        return pb.ListAlertRulesResponse(rules=map(alert_codec.rule_message, found))
+
+    def SetAlertRule(self, request: pb.AlertRule, context: grpc.ServicerContext) -> pb.AlertRule:
+        """Set a rule of alerts."""
+        call = self._call(context)
+        rule = alert_schemas.load_rule(alert_codec.rule_fields(request))
+        return alert_codec.rule_message(self._service.backend(call).set_alert_rule(rule, call))
+
+    def DeleteAlertRule(self, request: pb.AlertRule, context: grpc.ServicerContext) -> pb.AlertRule:
+        """Remove a rule of alerts, and return it."""
+        call = self._call(context)
+        name = alert_schemas.load_alert_name(request.name)
+        return alert_codec.rule_message(self._service.backend(call).delete_alert_rule(name, call))
+
+    def TestAlert(self, request: pb.AlertChannel, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Send a test to a channel."""
+        call = self._call(context)
+        name = alert_schemas.load_alert_name(request.name)
+        self._service.backend(call).test_alert(name, call)
+        return empty_pb2.Empty()
 
     def GetLeader(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.LeaderSpec:
         """Return the leader that this master observes."""

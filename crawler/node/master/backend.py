@@ -13,6 +13,7 @@ from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.errors import NotFound, StoreRefused, shown
 from crawler.model.access import NewToken, Token, TokenWish
+from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
@@ -28,6 +29,7 @@ from crawler.model.records import (
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master import deployed
+from crawler.node.master.alert_requests import AlertRequests
 from crawler.node.master.commands import (
     Add,
     Again,
@@ -74,6 +76,7 @@ class LeaderBackend:
         self._policy = PolicyRequests(ctx, writer)
         self._tokens = TokenRequests(ctx.leadership, ctx.tokens, ctx.clock)
         self._secrets = SecretRequests(ctx.leadership, ctx.secrets, ctx.clock)
+        self._alerts = AlertRequests(ctx)
         self._alone = "" if ctx.shares_states else ALONE
         self._schedules = ScheduleRequests(ctx, self._alone)
         self.live = LiveCounts(ctx.mirrors.resource)
@@ -263,6 +266,26 @@ class LeaderBackend:
     def runs(self, query: RunQuery, call: Call) -> Sequence[Run]:
         """Return the latest runs that match, the latest first."""
         return self._ctx.history.runs(query, call.timeout_s)
+
+    def alerts(self, call: Call) -> Sequence[Alert]:
+        """Return what the rules of alerts found."""
+        return self._alerts.alerts()
+
+    def alert_rules(self, call: Call) -> Sequence[AlertRule]:
+        """Return all rules of alerts, by name."""
+        return self._alerts.rules()
+
+    def set_alert_rule(self, rule: AlertRule, call: Call) -> AlertRule:
+        """Set a rule of alerts."""
+        return self._alerts.put(rule, call.caller.name if call.caller else "")
+
+    def delete_alert_rule(self, name: str, call: Call) -> AlertRule:
+        """Remove a rule of alerts, and return it."""
+        return self._alerts.remove(name)
+
+    def test_alert(self, channel: str, call: Call) -> None:
+        """Send a test to a channel."""
+        self._alerts.test(channel)
 
     def report(
         self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD

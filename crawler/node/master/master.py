@@ -227,6 +227,11 @@ class Master:
             "Refused reports of an outdated assignment.",
             lambda: self._refusals.reports,
         )
+        metrics.gauge_of(
+            "crawler_alerts_firing",
+            "Alerts that fire, as each master knows them.",
+            lambda: sum(each.fires for each in self._alerts.found().values()),
+        )
         self._measure_scheduler(metrics)
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:

@@ -8,6 +8,7 @@ from pathlib import Path
 import gevent
 
 from crawler.clock import Clock
+from crawler.metrics import Metrics
 
 EVERY_S = 10.0
 
@@ -20,6 +21,11 @@ class Disk:
         self._clock = clock
         self.used = 0.0
         """The share that is in use, as the program of an ordinary user sees it; 0 if unknown."""
+
+    def measure(self, metrics: Metrics) -> None:
+        """Export it."""
+        help = "Share of the disk of the items that is in use; 0 if it is not known."
+        metrics.gauge_of("crawler_disk_used", help, lambda: self.used)
 
     def watch(self) -> None:
         """Measure it again and again."""

@@ -246,6 +246,7 @@ class Worker:
         """Export how many tasks run here, and what their crawls have done."""
         self._observer.measure(metrics)
         measure_worker(metrics, self._crew, self._runs, self._states, self._epochs)
+        self._disk.measure(metrics)
 
     def labels_of(self, name: str, id: str) -> Mapping[str, str] | None:
         """Return the labels of a task, or of a shard, that is here; None of another one."""

@@ -96,6 +96,7 @@ class FakeBackend:
         self.worker = worker
         self.resources = {}
         self.kept_secrets = {}
+        self.kept_rules, self.known_alerts = {}, []
         self.kept_schedules = {}
         self.kept_projects = {}
         self.calls = []
@@ -359,6 +360,31 @@ class FakeBackend:
     def runs(self, query, call):
         self._enter(call)
         return [each for each in self.known_runs if query.state in (None, each.state)]
+
+    def alerts(self, call):
+        self._enter(call)
+        return self.known_alerts
+
+    def alert_rules(self, call):
+        self._enter(call)
+        return [rule for _, rule in sorted(self.kept_rules.items())]
+
+    def set_alert_rule(self, rule, call):
+        self._enter(call)
+        by = call.caller.name if call.caller else ""
+        self.kept_rules[rule.name] = found = replace(rule, set_by=by)
+        return found
+
+    def delete_alert_rule(self, name, call):
+        self._enter(call)
+        if name not in self.kept_rules:
+            raise NotFound(f"no rule {name!r}")
+        return self.kept_rules.pop(name)
+
+    def test_alert(self, channel, call):
+        self._enter(call)
+        if channel != "ops":
+            raise NotFound(f"no channel {channel!r}; there are: ops")
 
     def report(self, node_id, reports, call, load):
         self._enter(call)

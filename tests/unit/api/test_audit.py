@@ -14,6 +14,7 @@ from crawler.clock import ManualClock
 from crawler.coordination.token_secret import new_parts
 from crawler.errors import CrawlerError, Forbidden, InvalidArgument, OutcomeUnknown
 from crawler.model.access import Caller, Need, NewToken, Role, Token, TokenWish
+from crawler.model.alerts import AlertRule, When
 from crawler.model.audit import MOST_RECORDS, AuditRecord
 from crawler.model.policy import PolicyChange
 from crawler.model.records import Spec
@@ -164,6 +165,12 @@ ACTIONS = [
      lambda it: it.run_schedule("nightly", CALL)),
     ("schedule.delete", "nightly", "", "DELETE", "schedule/nightly", None,
      lambda it: it.delete_schedule("nightly", CALL)),
+    ("alert-rule.set", "late", "", "PUT", "alerts/rules/late", {"when": "late"},
+     lambda it: it.set_alert_rule(AlertRule("late", When.LATE), CALL)),
+    ("alert-rule.delete", "late", "", "DELETE", "alerts/rules/late", None,
+     lambda it: it.delete_alert_rule("late", CALL)),
+    ("alert.test", "ops", "", "POST", "alerts/channels/ops/test", None,
+     lambda it: it.test_alert("ops", CALL)),
     ("secret.delete", "login", "", "DELETE", "secret/login", None,
      lambda it: it.delete_secret("login", CALL)),
 ]  # fmt: skip
@@ -176,6 +183,8 @@ READS = [
     "token",
     "secret",
     "audit",
+    "alerts",
+    "alerts/rules",
 ]
 
 

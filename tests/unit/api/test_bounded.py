@@ -13,6 +13,7 @@ from crawler.engine.stats.counters import Counters
 from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.errors import NotFound, Rejected, Unavailable
 from crawler.model.access import Caller, Role
+from crawler.model.alerts import Alert, AlertRule, When
 from crawler.model.records import Query, Spec
 from crawler.model.schedules import ScheduleWish
 from crawler.node.crew import distant_crawls
@@ -116,6 +117,7 @@ def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
         ("POST", "/crawler/token", {"role": "admin"}),
         ("GET", "/crawler/token", {}),
         ("DELETE", "/crawler/token/1", {}),
+        ("POST", "/crawler/alerts/channels/ops/test", {}),
     ],
 )
 def test_even_an_admin_changes_nothing_that_concerns_others(backend, tokens, method, path, body):
@@ -295,3 +297,23 @@ def test_it_has_schedules_of_its_own_tasks_alone(ask, backend):
         assert (status, "is a task of others" in body["message"]) == (403, True)
     assert ask("POST", f"{path}/a/run")[0] == 200
     assert set(backend.kept_schedules) == {"a", "b", "c"}
+
+
+def test_it_has_rules_and_alerts_about_its_own_tasks_alone(ask, backend):
+    rules, late = "/crawler/alerts/rules", When.LATE
+    backend.set_alert_rule(AlertRule("theirs", late, B), CALL)
+    backend.set_alert_rule(AlertRule("all", late), CALL)
+    for name, labels in (("mine", A), ("theirs", B), ("all", {})):
+        backend.known_alerts.append(Alert("all", late, f"task {name}", "1", "late", 5, labels))
+    assert ask("PUT", f"{rules}/a", when="late", labels=A)[0] == 200
+    assert [each["name"] for each in ask("GET", rules)[1]["rules"]] == ["a"]
+    found = ask("GET", "/crawler/alerts")[1]["alerts"]
+    assert [each["subject"] for each in found] == ["task mine"]
+    for wrong in ({"labels": B}, {}, {"labels": A, "when": "disk"}):
+        assert ask("PUT", f"{rules}/b", **{"when": "late", **wrong})[0] == 403
+    for name in ("theirs", "all"):
+        status, body = ask("PUT", f"{rules}/{name}", when="late", labels=A)
+        assert (status, "is a rule of others" in body["message"]) == (403, True)
+        assert ask("DELETE", f"{rules}/{name}")[0] == 404
+    assert ask("DELETE", f"{rules}/a")[0] == 200
+    assert set(backend.kept_rules) == {"theirs", "all"}

@@ -13,6 +13,7 @@ from crawler.api.http.app import build_app
 from crawler.api.http.openapi.document import ADDED_BY_FLASK
 from crawler.errors import InvalidArgument
 from crawler.metrics import Metrics
+from crawler.model.alerts import Alert, AlertRule, When
 from crawler.model.records import Counts, Spec
 from crawler.model.secrets import SecretWish
 from crawler.schemas import constraint_json, policy_schemas, task_schemas
@@ -93,6 +94,9 @@ def test_each_path_of_a_node_answers_by_its_schema():
     backend.add(Spec("x", constraints=constraint_json.read(ALL_TERMS)), CALL)
     backend.resources["x"] = backend.resources["x"].replace(counts=Counts(1, 2, 3, 4.5))
     backend.set_secret(SecretWish("shop", "open-sesame"), CALL)
+    backend.set_alert_rule(AlertRule("a", When.LATE, {"team": "b"}, ("ops",), 2.0, 5.0), CALL)
+    alert = Alert("a", When.LATE, "task x", "1", "late", 5, {"team": "b"}, 6, "over", ("ops",))
+    backend.known_alerts.append(alert)
     worker = worker_app()
     asked = [(master.app, path) for path in MASTER] + [(worker, path) for path in WORKER]
     for app, path in asked:
@@ -107,6 +111,7 @@ def test_each_path_of_a_node_answers_by_its_schema():
 MASTER = [
     *("/healthz", "/readyz", "/crawler/resource", "/crawler/resource/x", "/crawler/node"),
     *("/crawler/resource/x/explain", "/crawler/scheduler", "/crawler/secret"),
+    *("/crawler/alerts", "/crawler/alerts/rules"),
 ]
 WORKER = ["/readyz", "/crawls", "/crawls/fiction", "/processes"]
 

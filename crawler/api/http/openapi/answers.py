@@ -62,6 +62,8 @@ def schemas() -> dict[str, Schema]:
         pb.ListAuditResponse,
         pb.GetHistoryResponse,
         pb.ListRunsResponse,
+        pb.ListAlertsResponse,
+        pb.ListAlertRulesResponse,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),

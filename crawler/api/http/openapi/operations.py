@@ -205,6 +205,17 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.runs": Operation(
         "listRuns", ref("ListRunsResponse"), _READS | _NAMED, query=(_RUN_STATE, _MOST)
     ),
+    "crawler.alerts": Operation("listAlerts", ref("ListAlertsResponse"), _READS),
+    "crawler.alert_rules": Operation("listAlertRules", ref("ListAlertRulesResponse"), _READS),
+    "crawler.set_alert_rule": Operation(
+        "setAlertRule", ref("AlertRule"), _WRITES | _BODY, "AlertRuleWish", ref("AlertName")
+    ),
+    "crawler.delete_alert_rule": Operation(
+        "deleteAlertRule", ref("AlertRule"), _WRITES | _NAMED, name=ref("AlertName")
+    ),
+    "crawler.test_alert": Operation(
+        "testAlert", ref("Nothing"), _READS | _NAMED, name=ref("AlertName")
+    ),
     "crawler.leader": Operation("getLeader", ref("LeaderSpec"), errors=_GUARDED),
     "node.healthz": Operation("healthz", ref("Alive")),
     "node.readyz": Operation("readyz", ref("Ready"), others={503: ref("NotReady")}),

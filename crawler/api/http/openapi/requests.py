@@ -18,9 +18,19 @@ from crawler.api.http.openapi.answers import Schema, ref
 from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
 from crawler.model.access import GIVEN
+from crawler.model.alerts import When as AlertWhen
 from crawler.model.projects import PROJECT_NAME, SHORT
 from crawler.model.schedules import Overlap
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
+from crawler.schemas.alert_schemas import (
+    MOST_CHANNELS,
+    AlertName,
+    AlertRuleSchema,
+    Amount,
+    ChannelNames,
+    WhenName,
+)
+from crawler.schemas.alert_schemas import NAME as ALERT_NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
 from crawler.schemas.project_schemas import DigestStart, RollbackSchema
@@ -72,6 +82,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
     secret = _properties(converter, SecretSchema)
     schedule = _properties(converter, ScheduleSchema)
     rollback = _properties(converter, RollbackSchema)
+    rule = _properties(converter, AlertRuleSchema)
     update = {**task, **_WAITS, "restart": _TRUTH}
     return {
         "ParameterValue": _VALUE,
@@ -84,6 +95,8 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "ScheduleAddition": closed(schedule, "name", "when"),
         "ScheduleUpdate": closed(schedule, "when"),
         "TokenWish": closed(_properties(converter, TokenSchema), "role"),
+        "AlertName": rule["name"],
+        "AlertRuleWish": closed(rule, "when"),
         "SecretName": secret["name"],
         "SecretWish": closed(secret, "value"),
         "Bundle": {"type": "string", "contentMediaType": "application/zip"},
@@ -196,6 +209,27 @@ def _(field: Labels) -> Schema:
 @_schema_of.register
 def _(field: RoleName) -> Schema:
     return {"type": "string", "enum": [role.value for role in GIVEN]}
+
+
+@_schema_of.register
+def _(field: AlertName) -> Schema:
+    return {"type": "string", "pattern": f"^{ALERT_NAME}$"}
+
+
+@_schema_of.register
+def _(field: WhenName) -> Schema:
+    return {"type": "string", "enum": [each.value for each in AlertWhen]}
+
+
+@_schema_of.register
+def _(field: ChannelNames) -> Schema:
+    name = {"type": "string", "pattern": f"^{ALERT_NAME}$"}
+    return {"type": "array", "items": name, "maxItems": MOST_CHANNELS}
+
+
+@_schema_of.register
+def _(field: Amount) -> Schema:
+    return {"type": "number", "minimum": 0, "maximum": field.most}
 
 
 @_schema_of.register

@@ -1,0 +1,82 @@
+"""What keeps an alert from being told twice, or never."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_ALERTING = "crawler/node/master/alerting.py"
+_CHANGES = "crawler/alerts/changes.py"
+_LOOKING = "crawler/node/master/looking.py"
+_LEADERLESS = "crawler/node/master/leaderless.py"
+_SENDING = "crawler/alerts/sending.py"
+_UNIT = "tests/unit/node/test_alerting.py"
+_PURE = "tests/unit/alerts/test_changes.py"
+_REAL = "tests/contract/test_alert_channels.py"
+
+MUTANTS = [
+    Mutant(
+        "a new leader judges every end anew",
+        _ALERTING,
+        "        return now if is_first or mark > now else mark",
+        "        return now",
+        f"{_UNIT} -k neither_repeats",
+    ),
+    Mutant(
+        "a new rule judges what ended long ago",
+        _ALERTING,
+        "        is_first = self._was_idle or not mark",
+        "        is_first = False",
+        f"{_UNIT} -k before_there_were_rules",
+    ),
+    Mutant(
+        "that a channel was told is not stored",
+        _ALERTING,
+        "            self._alerts.put(self._ctx.leadership, present.told(channel))",
+        "            pass",
+        f"{_UNIT} -k told_to_each_channel_once",
+    ),
+    Mutant(
+        "the mark moves beyond an end that was not judged",
+        _LOOKING,
+        "        return min(max(judged), min(missed) - 1) if missed else max(judged)",
+        "        return max(judged + missed)",
+        f"{_UNIT} -k fewer_items",
+    ),
+    Mutant(
+        "what was told is told again while it lasts",
+        _CHANGES,
+        "known.mark == finding.mark or (known.fires and not finding.mark)",
+        "known.mark == finding.mark",
+        f"{_PURE} -k what_lasts",
+    ),
+    Mutant(
+        "each master without a leader tells it",
+        _LEADERLESS,
+        "        if known is not None and known.mark == mark:\n            return",
+        "        if known is not None and known.mark == mark:\n"
+        "            self._mine[rule.name] = made\n"
+        "            return",
+        f"{_UNIT} -k of_the_masters",
+    ),
+    Mutant(
+        "any answer counts as taken",
+        _SENDING,
+        "    if not 200 <= answer.status < 300:",
+        "    if False:",
+        f"{_REAL} -k any_other_answer",
+    ),
+    Mutant(
+        "the signature leaves out the time",
+        "crawler/alerts/messages.py",
+        'signed = timestamp.encode() + b"." + body',
+        "signed = body",
+        "tests/unit/alerts/test_messages.py -k signature",
+    ),
+    Mutant(
+        "a bounded caller sees the alerts of all",
+        "crawler/api/bounded.py",
+        "[each for each in self._backend.alerts(call) if self._caller.owns(each.labels)]",
+        "list(self._backend.alerts(call))",
+        "tests/unit/api/test_bounded.py -k rules_and_alerts",
+    ),
+]
