@@ -3,7 +3,7 @@
     python -m tests [OPTION …]
 
 Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
-that start our own processes, one those of etcds and databases, one those of whole crawls within one
+that start our own processes, one those of etcds and databases and the tour, one those of whole crawls within one
 process, of crawl processes, of crawls that go on and of the wheel, one those of what callers reach,
 one those that join other parts within one process, one all the rest. Options are given to each.
 Their lines of progress are shown as they come, each with the name of its session; what failed, when
@@ -33,7 +33,7 @@ PROCESSES = (
     "integration/test_processes_*.py",
     "integration/test_overload.py",
 )
-SERVERS = ("contract/test_*.py",)
+SERVERS = ("contract/test_*.py", "integration/test_processes_tour.py")
 CRAWLS = (
     "integration/test_engine_*.py",
     "integration/test_processes_c[hr]*.py",  # crawl processes
@@ -124,12 +124,12 @@ def main(options: list[str]) -> int:
     """Run them; 0 when all tests passed."""
     began_s = time.monotonic()
     started, servers, crawls, faces = map(_files, (PROCESSES, SERVERS, CRAWLS, FACES))
-    processes = [file for file in started if file not in [*crawls, *faces]]
-    joined = [file for file in _files(JOINED) if file not in [*processes, *crawls, *faces]]
+    processes = [file for file in started if file not in [*servers, *crawls, *faces]]
+    joined = [file for file in _files(JOINED) if file not in [*processes, *servers, *crawls, *faces]]
     others = [*processes, *servers, *crawls, *faces, *joined]
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
-        "processes: what starts processes of ours; servers: etcds and databases; "
+        "processes: what starts processes of ours; servers: etcds, databases, the tour; "
         "crawls: whole crawls, those that go on, crawl processes, the wheel; "
         "faces: API, commands, gunicorn; "
         "joined: other parts in one process; "

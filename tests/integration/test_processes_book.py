@@ -43,7 +43,7 @@ class Reader:
         self._places = {
             "http://127.0.0.1:8100": shop.url,
             "http://127.0.0.1:8081": f"http://127.0.0.1:{self._master.http}",
-            "redis-cli": f"redis-cli -p {redis.port}",
+            **({"redis-cli": f"redis-cli -p {redis.port}"} if redis else {}),
         }
         path = f"{Path(binary('etcdctl')).parent}:{Path(sys.executable).parent}"
         self._environment = {
