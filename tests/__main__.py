@@ -3,11 +3,11 @@
     python -m tests [OPTION …]
 
 Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
-that start our own processes, one those of etcds and databases and the tour, one those of whole crawls within one
-process, of crawl processes, of crawls that go on and of the wheel, one those of what callers reach,
-one those that join other parts within one process, one all the rest. Options are given to each.
-Their lines of progress are shown as they come, each with the name of its session; what failed, when
-a session has ended; then the slowest tests, and the sum of all.
+that start our own processes, one those of etcds and databases and the tour, one those of whole
+crawls within one process, of crawl processes, of crawls that go on and of the wheel, one those of
+what callers reach, one those that join other parts within one process, one all the rest. Options
+are given to each. Their lines of progress are shown as they come, each with the name of its
+session; what failed, when a session has ended; then the slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
@@ -125,8 +125,9 @@ def main(options: list[str]) -> int:
     began_s = time.monotonic()
     started, servers, crawls, faces = map(_files, (PROCESSES, SERVERS, CRAWLS, FACES))
     processes = [file for file in started if file not in [*servers, *crawls, *faces]]
-    joined = [file for file in _files(JOINED) if file not in [*processes, *servers, *crawls, *faces]]
-    others = [*processes, *servers, *crawls, *faces, *joined]
+    taken = [*processes, *servers, *crawls, *faces]
+    joined = [file for file in _files(JOINED) if file not in taken]
+    others = [*taken, *joined]
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds, databases, the tour; "

@@ -9,6 +9,7 @@ from gevent import monkey
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.engine.items.sinks.json_lines import JsonLines
+from crawler.folders import matching
 from crawler.items import items_of
 from crawler.model.constraints import Constraints
 from crawler.model.records import Resource, Spec, State
@@ -239,7 +240,7 @@ def test_a_task_that_is_deleted_while_a_run_of_it_ends_in_order_leaves_no_part(c
     eventually(lambda: not list(folder.glob("*.part")), what="its file has its name")
     assert [path.name for path in folder.iterdir() if path.suffix] == [f"{id}-1.jsonl"]
     assert items_of("a", folder.parent).state == "deleted"
-    eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))
+    eventually(lambda: not matching(cluster.tmp_path / "frontier", "*/*/frontier.db"))
 
 
 @pytest.fixture
@@ -284,4 +285,4 @@ def test_a_task_whose_items_found_no_room_keeps_all_and_goes_on_when_somebody_as
     found = [item["url"] for item in lines(part.with_suffix(""))]
     assert sorted(found) == urls
     assert site.paths().count("/page/1") == 1
-    eventually(lambda: not list((cluster.tmp_path / "frontier").glob("*/*/frontier.db")))
+    eventually(lambda: not matching(cluster.tmp_path / "frontier", "*/*/frontier.db"))
