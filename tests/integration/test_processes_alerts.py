@@ -17,6 +17,14 @@ alerts:
   check_s: 0.1
 """
 
+NO_LEADER = """
+alerts:
+  channels: {{ops: {{url: "{url}"}}}}
+  rules: [{{name: nobody, when: no-leader, for_s: 0.5}}]
+  pause_s: 0.1
+  check_s: 0.1
+"""
+
 
 @pytest.fixture
 def hook():
@@ -43,6 +51,23 @@ def test_the_next_leader_tells_what_the_killed_one_could_not_and_nothing_twice(s
     assert set(told(hook)) == {("waits", "task late", "firing")}
     ids = {each["id"] for _, body in hook.got for each in json.loads(body)["alerts"]}
     assert len(ids) == 1
+
+
+def test_masters_without_etcd_tell_it_under_one_id_and_its_end_is_told_once(shared_lab, hook):
+    shared_lab.write_settings("led", "slow.py", NO_LEADER.format(url=hook.url))
+    for master in shared_lab.masters():
+        master.process.stop()
+    shared_lab.start("master-3", "master-4", config="led")
+    try:
+        shared_lab.etcd.pause()
+        eventually(lambda: len(hook.got) == 2, what="both tell it")
+    finally:
+        shared_lab.etcd.resume()
+    assert len({json.loads(body)["id"] for _, body in hook.got}) == 1
+    eventually(lambda: len(hook.got) > 2, what="its end is told")
+    masters = [shared_lab["master-3"], shared_lab["master-4"]]
+    eventually(lambda: all(owed(each) == {"cluster": []} for each in masters), what="it is noted")
+    assert told(hook)[2:] == [("nobody", "cluster", "recovered")]
 
 
 def told(hook):
