@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup mutants proto clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup mutants proto docs clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -73,6 +73,10 @@ proto: $(VENV)/.test ## Generate crawler/proto/*_pb2* from crawler.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. \
 		crawler/proto/crawler.proto
 
+docs: $(VENV)/.test ## The documentation as a site, in build/docs; every link is checked
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "open build/docs/index.html, or: $(BIN)/python -m http.server -d build/docs (which can search, too)"
+
 clean: ## Remove the virtual environment and what tools left behind
 	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -92,7 +96,7 @@ $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.
 
 # httpbin asks for a greenlet older than ours. It runs without any, and gets a folder of its own.
 $(VENV)/.test: $(VENV)/.run requirements-dev.txt requirements-sql.txt requirements-parquet.txt \
-		requirements-redis.txt requirements-oidc.txt requirements-httpbin.txt
+		requirements-cloud.txt requirements-redis.txt requirements-oidc.txt requirements-deploy.txt requirements-docs.txt requirements-httpbin.txt
 	@echo "installing what is needed to test: some fifty more, a minute, once"
 	@$(PIP) -r requirements-dev.txt | $(SHOW)
 	@$(PIP) --quiet --no-deps --upgrade --target $(VENV)/httpbin -r requirements-httpbin.txt || \

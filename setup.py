@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 
-OPTIONS = ("sql", "parquet", "redis", "oidc")
+OPTIONS = ("sql", "parquet", "cloud", "redis", "oidc", "deploy")
 """What may be installed besides: each has a file of requirements."""
 
 

@@ -119,7 +119,7 @@ def starts() -> Sequence[Row]:
 def memory() -> Sequence[Row]:
     """The memory of processes that wait, with their zygote."""
     with bench(IDLE) as made:
-        zygote = made.crew._starter.spawner
+        zygote = made.crew.spawner
         assert zygote is not None
         gevent.sleep(1.0)
         pids = [zygote.pid, *made.pids()]

@@ -68,8 +68,8 @@ def _wait() -> None:
         for address in ADDRESSES:
             made.start(address, "following", at(base, address))
         until(lambda: made.pages() > 100)
-        assert made.crew._starter.spawner is not None
-        print(made.crew._starter.spawner.pid, *made.pids(), flush=True)
+        assert made.crew.spawner is not None
+        print(made.crew.spawner.pid, *made.pids(), flush=True)
         gevent.sleep(3600)
 
 

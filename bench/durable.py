@@ -19,6 +19,7 @@ from crawler.coordination.codec import encode_resource
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Change, Landed, Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
 from crawler.coordination.secrets import Secrets
@@ -154,6 +155,7 @@ def place(
         tokens=Tokens(ground.store, ground.keys, clock),
         secrets=Secrets(ground.store, ground.keys, Seals([])),
         schedules=Schedules(ground.store, ground.keys, clock),
+        projects=Projects(ground.store, ground.keys, clock),
         alerts=Alerts(ground.store, ground.keys, clock),
         alert_rules=Rules(AlertSettings()),
         channels=Channels(AlertSettings(), clock),

@@ -14,11 +14,14 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from crawler.redaction import hidden, hide
 
 _RESERVED = ("level", "ts", "logger", "caller", "msg")
+_UNTOLD = (*_RESERVED, "stack")
+"""The parts of a line that people see in another way, or not at all."""
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 
 
@@ -100,6 +103,11 @@ def get_logger(name: str) -> Logger:
     return Logger(logging.getLogger(name))
 
 
+def is_text(style: str, terminal: bool) -> bool:
+    """Whether that style means readable lines."""
+    return style == "text" or (style == "auto" and terminal)
+
+
 def setup(
     level: str = "info",
     style: str = "auto",
@@ -113,10 +121,9 @@ def setup(
     """
     stream = stream or sys.stderr
     terminal = stream.isatty() if terminal is None else terminal
-    if style == "auto":
-        style = "text" if terminal else "json"
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter(terminal) if style == "text" else JsonFormatter())
+    as_text = is_text(style, terminal)
+    handler.setFormatter(TextFormatter(terminal) if as_text else JsonFormatter())
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -170,6 +177,19 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             line = f"{line}\n{hide(self.formatException(record.exc_info))}"
         return line
+
+
+def text_of(line: Mapping[str, Any], colour: bool, *, day: bool = False) -> str:
+    """Return a line of JSON as people read it, with the traceback below it. `day` adds the day."""
+    moment = str(line.get("ts", ""))[:23].replace("T", " ")
+    level = str(line.get("level", ""))
+    said = {key: each for key, each in line.items() if key not in _UNTOLD}
+    fields = " ".join(f"{key}={each}" for key, each in said.items())
+    when = moment if day else moment[11:]
+    text = f"{when} {level:<7} {line.get('msg', '')} {fields}".rstrip()
+    if colour and level in _COLOURS:
+        text = f"{_COLOURS[level]}{text}\x1b[0m"
+    return f"{text}\n{line['stack']}" if "stack" in line else text
 
 
 def _timestamp(record: logging.LogRecord) -> str:

@@ -4,10 +4,10 @@
 
 Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
 that start our own processes, one those of etcds and databases, one those of whole crawls within one
-process, of crawl processes and of the wheel, one those of what callers reach, one those that join
-other parts within one process, one all the rest. Options are given to each. Their lines of progress
-are shown as they come, each with the name of its session; what failed, when a session has ended;
-then the slowest tests, and the sum of all.
+process, of crawl processes, of crawls that go on and of the wheel, one those of what callers reach,
+one those that join other parts within one process, one all the rest. Options are given to each.
+Their lines of progress are shown as they come, each with the name of its session; what failed, when
+a session has ended; then the slowest tests, and the sum of all.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ SERVERS = ("contract/test_*.py",)
 CRAWLS = (
     "integration/test_engine_*.py",
     "integration/test_processes_c[hr]*.py",  # crawl processes
+    "integration/test_processes_guard.py",
+    "integration/test_processes_resume.py",
     "integration/test_processes_wheel.py",
     "integration/test_demo_bookshop.py",
     "integration/test_demo_crawl.py",
@@ -128,7 +130,8 @@ def main(options: list[str]) -> int:
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds and databases; "
-        "crawls: whole crawls, crawl processes, the wheel; faces: API, commands, gunicorn; "
+        "crawls: whole crawls, those that go on, crawl processes, the wheel; "
+        "faces: API, commands, gunicorn; "
         "joined: other parts in one process; "
         "units: all the rest; types: mypy",
         flush=True,

@@ -15,6 +15,7 @@ from crawler.node.crew.channel import Channel
 from crawler.node.crew.crews import crew_of
 from crawler.node.crew.hosts import Hosts, numbers
 from crawler.node.guard.guard import NoGuard
+from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.sharing import Sharing
 from crawler.node.run.states import States
 from crawler.node.worker.runs import Runs
@@ -83,8 +84,8 @@ class Odd(crawler.Spider):
             pass
 
     def be_slow(self):
-        until_s = time.monotonic() + 2.5
-        while time.monotonic() < until_s:
+        until_s, until_cpu_s = time.monotonic() + 2.5, time.process_time() + 1.2
+        while time.monotonic() < until_s or time.process_time() < until_cpu_s:
             pass
 
     def match(self):
@@ -162,7 +163,10 @@ class Place:
         )
         self.site = Site(pages={"tree": tree(PAGES)})
         self.states = States(Path(folder, self.settings.frontier.folder), self.clock)
-        self.crew = crew_of(self.settings, self.clock, Sharing(), self.states, guard or NoGuard())
+        self.logs = RunLogs(self.settings.logs, str(folder), self.clock)
+        self.crew = crew_of(
+            self.settings, self.clock, Sharing(), self.states, guard or NoGuard(), logs=self.logs
+        )
         self.ends = 0
 
     def __enter__(self):
@@ -179,7 +183,7 @@ class Place:
         do_all(self.crew.stop, self.states.close, self.site.close)
 
     def runs(self, most=100):
-        return Runs(self.crew, self.clock, self._note_end, most)
+        return Runs(self.crew, self.clock, self._note_end, most, logs=self.logs)
 
     def _note_end(self):
         self.ends += 1

@@ -15,6 +15,7 @@ import contextlib  # noqa: E402
 import gc  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
+import pkgutil  # noqa: E402
 import posix  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
@@ -23,13 +24,17 @@ from importlib import import_module  # noqa: E402
 import gevent  # noqa: E402
 from gevent import monkey  # noqa: E402
 
-from crawler import cli  # noqa: E402
+from crawler import cli, plugins  # noqa: E402
 from crawler.cli.index import INDEX  # noqa: E402
 from crawler.local import die_with_parent  # noqa: E402
-from tests import forks  # noqa: E402
+from tests import forks, warm_zygote  # noqa: E402
 
 NEEDED = (
     *("crawler.node.master.master", "crawler.node.node", "crawler.node.worker.worker"),
+    *("crawler.engine.frontier.sqlite_journal", "crawler.node.crew.crawl_process"),
+    *("crawler.node.crew.crews", "crawler.node.crew.processes", "crawler.node.guard.duty"),
+    *("grpc._server", "grpc._interceptor", "gevent.resolver.thread", "encodings.idna"),
+    *(found.name for found in pkgutil.iter_modules(plugins.__path__, "crawler.plugins.")),
     *sorted({f"crawler.cli.{source.module}" for source in INDEX.values()}),
 )
 """What commands import when they need it; most of them do."""
@@ -79,8 +84,6 @@ def keep(line):
 
 def become(asked, descriptors):
     """Be the program as it is started with those arguments; its exit status."""
-    gevent.reinit()
-    gevent.get_hub().loop.update_now()  # else its timers count from the last turn of the server
     os.setsid()
     for target, each in enumerate(descriptors):
         os.dup2(each, target)
@@ -91,6 +94,10 @@ def become(asked, descriptors):
     paths = asked["env"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [asked["cwd"], *filter(None, paths)]
     sys.argv = ["crawler", *asked["arguments"]]
+    if asked["arguments"][:1] == ["worker"]:
+        warm_zygote.have_one()
+    gevent.reinit()
+    gevent.get_hub().loop.update_now()  # else its timers count from the last turn of the server
     if path := os.environ.pop(forks.SERVER, ""):
         forks.fork_nodes(path)
     return cli.main()

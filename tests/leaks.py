@@ -7,6 +7,7 @@ ResourceWarning. What fixtures of the whole session open belongs to the session.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -58,8 +59,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Some libraries tell of objects that are never collected."""
-    gc.unfreeze()
+    """Some libraries tell of objects that are never collected. Before that, pytest collects once
+    more, and need not look at what the session has kept."""
+    atexit.register(gc.unfreeze)
 
 
 _of_the_session = Held({}, {}, {}, {})

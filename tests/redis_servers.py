@@ -45,6 +45,11 @@ class Redis(Server):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def start_with(self, *options: str) -> None:
+        """Start it with further options, this once and from now on."""
+        self._options += [word for option in options for word in option.split()]
+        self.start()
+
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
 

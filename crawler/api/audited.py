@@ -18,6 +18,7 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
@@ -204,6 +205,32 @@ class AuditedBackend:
         runs may not overlap."""
         with self._noted(audit.SCHEDULE_RUN, name):
             return self._find().run_schedule(name, call)
+
+    def deploy(self, project: str, version: Version, roll: bool, call: Call) -> ProjectView:
+        """Deploy a bundle. The record has its digest."""
+        with self._noted(audit.PROJECT_DEPLOY, project) as noted:
+            noted.id, noted.detail = version.digest, "roll" if roll else ""
+            return self._find().deploy(project, version, roll, call)
+
+    def projects(self, call: Call) -> Sequence[ProjectView]:
+        """Return all projects, by name."""
+        return self._find().projects(call)
+
+    def project(self, name: str, call: Call) -> ProjectView:
+        """Return one project. Raises NotFound."""
+        return self._find().project(name, call)
+
+    def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
+        """Roll a project back. The record has the digest that counts now."""
+        with self._noted(audit.PROJECT_ROLLBACK, name) as noted:
+            found = self._find().rollback(name, digest, roll, call)
+            noted.id, noted.detail = found.project.current, "roll" if roll else ""
+            return found
+
+    def delete_project(self, name: str, call: Call) -> ProjectView:
+        """Remove a project."""
+        with self._noted(audit.PROJECT_DELETE, name):
+            return self._find().delete_project(name, call)
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records."""

@@ -15,6 +15,7 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
@@ -246,6 +247,29 @@ class Backend(Protocol):
     def run_schedule(self, name: str, call: Call) -> ScheduleView:
         """Let a schedule fire now. Raises NotFound; WouldRestart if its task still runs and its
         runs may not overlap."""
+        ...
+
+    def deploy(self, project: str, version: Version, roll: bool, call: Call) -> ProjectView:
+        """Make a bundle that is kept the current one of a project. With `roll` the runs under way
+        go on with it."""
+        ...
+
+    def projects(self, call: Call) -> Sequence[ProjectView]:
+        """Return all projects, by name."""
+        ...
+
+    def project(self, name: str, call: Call) -> ProjectView:
+        """Return one project. Raises NotFound."""
+        ...
+
+    def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
+        """Make another version of a project the current one; without a digest, the one before.
+        Raises NotFound."""
+        ...
+
+    def delete_project(self, name: str, call: Call) -> ProjectView:
+        """Remove a project, and return it. Raises NotFound; WrongState while an unfinished task
+        names it."""
         ...
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:

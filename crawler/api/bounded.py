@@ -16,6 +16,8 @@ from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.projects import ProjectView, Version
+from crawler.model.projects import absent as no_project
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish, absent
 from crawler.model.secrets import Secret, SecretWish
@@ -190,6 +192,30 @@ class BoundedBackend:
         runs may not overlap."""
         self._own_schedule(name, call)
         return self._backend.run_schedule(name, call)
+
+    def deploy(self, project: str, version: Version, roll: bool, call: Call) -> ProjectView:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def projects(self, call: Call) -> Sequence[ProjectView]:
+        """Return the projects within the bounds."""
+        found = self._backend.projects(call)
+        return [each for each in found if self._caller.owns(each.project.labels)]
+
+    def project(self, name: str, call: Call) -> ProjectView:
+        """Return one project."""
+        found = self._backend.project(name, call)
+        if not self._caller.owns(found.project.labels):
+            raise NotFound(no_project(name))
+        return found
+
+    def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
+
+    def delete_project(self, name: str, call: Call) -> ProjectView:
+        """Refuse, as `update_scheduler` does."""
+        self._refuse()
 
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Refuse, as `update_scheduler` does."""

@@ -24,6 +24,7 @@ from crawler.model.policy import (
     ShardStanding,
     WorkerVerdict,
 )
+from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret
@@ -45,6 +46,8 @@ def of_spec(spec: Spec) -> Fields:
         "retries": spec.retries,
         "workers": spec.workers,
         "isolated": spec.isolated,
+        "project": spec.project,
+        "bundle": spec.bundle,
     }
 
 
@@ -69,6 +72,7 @@ def of_resource(resource: Resource) -> Fields:
         "paused": bool(resource.paused),
         "stopped": resource.stopped,
         "run": resource.run,
+        "digest": resource.digest,
         "killed_processes": min(resource.blame.processes, resource.kills),
     }
 
@@ -208,6 +212,30 @@ def of_schedule(view: ScheduleView) -> Fields:
         "last_outcome": schedule.outcome,
         "queued_time": schedule.queued_ns,
         "next": list(view.next),
+    }
+
+
+def of_version(version: Version) -> Fields:
+    """Return the fields of a version of a project: a BundleVersion."""
+    return {
+        "digest": version.digest,
+        "deploy_time": version.at_ns,
+        "by": version.by,
+        "bytes": version.bytes,
+        "spiders": list(version.spiders),
+        "requirements": version.requirements,
+    }
+
+
+def of_project(view: ProjectView) -> Fields:
+    """Return the fields of a project: a Project."""
+    found = view.project
+    return {
+        "name": found.name,
+        "current": found.current,
+        "versions": list(map(of_version, found.versions)),
+        "labels": found.labels,
+        "rolled": view.rolled,
     }
 
 

@@ -7,16 +7,21 @@ what is left of its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 from crawler.api.audited import AuditedBackend
 from crawler.api.backend import Backend, Call
 from crawler.api.bounded import BoundedBackend
+from crawler.api.bundles import Bundles, NoBundles
 from crawler.api.trail import Trail
-from crawler.errors import Unavailable
+from crawler.errors import CrawlerError, Unavailable
+from crawler.model.audit import PROJECT_DEPLOY
+from crawler.model.item_files import ItemFolder
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
+from crawler.model.projects import ProjectView
 from crawler.model.records import Leader
 from crawler.model.statistics import Owns, Statistics
 
@@ -43,9 +48,12 @@ class Election(Protocol):
 class Service:
     """Routes each request to the backend that may answer it."""
 
-    def __init__(self, election: Election, trail: Trail | None = None) -> None:
-        """`trail` records what callers change."""
+    def __init__(
+        self, election: Election, trail: Trail | None = None, bundles: Bundles | None = None
+    ) -> None:
+        """`trail` records what callers change. `bundles` keeps those of projects."""
         self._election = election
+        self._bundles = bundles or NoBundles()
         self._trail = trail or Trail()
 
     def leader(self) -> Leader:
@@ -62,6 +70,22 @@ class Service:
             return self._backend(call)
         find = partial(self._backend, call)
         return AuditedBackend(find, self._trail, call.caller)
+
+    def deploy(self, project: str, chunks: Iterable[bytes], roll: bool, call: Call) -> ProjectView:
+        """Take a bundle here, and let the leader record it. What is refused before is recorded in
+        the audit, too. Raises InvalidArgument, Unavailable, OutcomeUnknown."""
+        caller = call.caller
+        try:
+            version = self._bundles.take(project, chunks, caller.name if caller else "")
+        except CrawlerError as error:
+            if caller is not None:
+                self._trail.note(caller, PROJECT_DEPLOY, project, error)
+            raise
+        return self.backend(call).deploy(project, version, roll, call)
+
+    def bundle(self, digest: str, call: Call) -> Iterator[bytes]:
+        """Return the bytes of a bundle. Raises NotFound, Unavailable."""
+        return self._bundles.give(digest, call)
 
     def _backend(self, call: Call) -> Backend:
         own = self._election.local_backend()
@@ -95,4 +119,30 @@ class Crawls(Protocol):
 
     def processes(self) -> Sequence[ProcessLoad]:
         """Return what each crawl process does now; none if the worker crawls by itself."""
+        ...
+
+
+class Logs(Protocol):
+    """The logs of the runs of a worker."""
+
+    def pieces(self, task: str) -> Sequence[Piece]:
+        """Return the pieces of a task's log that are here."""
+        ...
+
+    def read(self, task: str, id: str, key: PieceKey, begin: int) -> Passage:
+        """Return whole lines of a piece from that byte on. Raises OSError."""
+        ...
+
+
+class Items(Protocol):
+    """The files of items of a worker."""
+
+    def listed(self, task: str) -> Sequence[ItemFolder]:
+        """Return the files of a task, with those in the place that all workers share. Raises
+        CrawlerError if that does not answer."""
+        ...
+
+    def read(self, task: str, path: str, begin: int, moved: str = "") -> bytes:
+        """Return bytes of a file from there on; none at its end. `moved` is its folder in the
+        shared place. Raises InvalidArgument and NotFound."""
         ...

@@ -52,6 +52,8 @@ class Wish(NamedTuple):
 @click.option("--workers", metavar="N", help="On how many workers it runs at once.")
 @click.option("--retries", metavar="N", help="How often a run that failed is tried again.")
 @click.option("--isolated", is_flag=True, help="Let it run in a process of its own.")
+@click.option("--project", metavar="NAME", help="The deployed project that has its spider.")
+@click.option("--bundle", metavar="DIGEST", help="Keep to this bundle of the project.")
 @click.option(
     "--constraints", metavar="FILE|JSON", help="Which workers it may have; docs/constraints.md."
 )
@@ -191,6 +193,8 @@ def _comparable(spec: Spec) -> dict[str, Any]:
         "retries": spec.retries,
         "workers": spec.workers,
         "isolated": spec.isolated,
+        "project": spec.project,
+        "bundle": spec.bundle,
         "labels": spec.labels,
         "parameters": spec.parameters,
         "constraints": {key: value for key, value in asked.items() if value},

@@ -24,13 +24,14 @@ from crawler.cli.task_names import TASK
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
 from crawler.model.processes import ProcessLoad
+from crawler.model.projects import SHORT, bundles_in
 from crawler.model.records import MAX_PAGE, Query, Resource, State, ToldState
 from crawler.plural import counted
 from crawler.schemas import constraint_json
 from crawler.schemas.states import LISTED
 from crawler.terminal import report, tables
 
-_ABOUT = ("USED", "LABELS", "TAINTS", "STATE")
+_ABOUT = ("USED", "LABELS", "TAINTS", "PROJECTS", "STATE")
 """Columns about a worker that may be empty."""
 
 
@@ -148,7 +149,9 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
     taints = " ".join(map(str, node.taints))
     labels = tables.pairs(node.labels)
     counts = (load.unfinished, load.resources)
-    return node.id, load.role, node.address, *counts, tables.pairs(used), labels, taints, state
+    projects = {name: digest[:SHORT] for name, digest in bundles_in(node.metadata).items()}
+    about = (tables.pairs(used), labels, taints, tables.pairs(projects), state)
+    return node.id, load.role, node.address, *counts, *about
 
 
 def all_tasks(
@@ -199,6 +202,8 @@ def task_lines(found: Resource, has_counts: bool = True) -> Iterator[str]:
         "run": str(found.run),
         "epoch": str(found.epoch),
         "spider": spec.spider_name,
+        "project": spec.project,
+        "bundle": found.digest or spec.bundle,
         "priority": str(spec.priority),
         "retries": f"{len(found.failed_on)} of {spec.retries} used" if spec.retries else "",
         "isolated": "yes" if spec.isolated else "",

@@ -69,6 +69,11 @@ INDEX: Mapping[str, Source] = {
         prepare,
         "Crawl the bundled demo site on a local cluster: etcd, two masters, two workers.",
     ),
+    "deploy": Source(
+        "deploy",
+        quiet_grpc,
+        "Deploy the spiders of FOLDER, or of a wheel, with its settings and requirements.",
+    ),
     "drain": Source(
         "drain",
         quiet_grpc,
@@ -96,6 +101,7 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "Drop the login that is kept for the master, and end it at the provider.",
     ),
+    "logs": Source("logs", quiet_grpc, "Show the log of TASK, whichever workers have or had it."),
     "master": Source(
         "nodes",
         prepare,
@@ -121,10 +127,20 @@ INDEX: Mapping[str, Source] = {
         quiet_grpc,
         "List the plugins of the scheduler, or switch some for the whole cluster.",
     ),
+    "projects": Source(
+        "deploy",
+        quiet_grpc,
+        "List the deployed projects, or the versions of the project NAME.",
+    ),
     "resume": Source(
         "life",
         quiet_grpc,
         "Let TASK go on, which was paused: it is placed again, and goes on where it was.",
+    ),
+    "rollback": Source(
+        "deploy",
+        quiet_grpc,
+        "Let the project NAME run another version: that of DIGEST, or the one before.",
     ),
     "run": Source(
         "local", patch, "Run the tasks of a settings file in this process, without etcd."

@@ -1,30 +1,33 @@
-"""`crawler items`: the items of a task over all its runs, from the files of workers."""
+"""`crawler items`: the items of a task over all its runs, from files here or of a cluster."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from crawler.cli.base import CONFIG, FAILED, Unusable, commands, show_table
+from crawler.cli.item_targets import STANDARD_OUTPUT, Target, write
+from crawler.cli.reaching import MASTER
 from crawler.items import TaskItems, items_of, tasks_in
 from crawler.items.failures import ItemsDamaged
+from crawler.items.following import followed
 from crawler.items.formats import BEST_FIRST
-from crawler.items.names import DELETED, STOPPED
+from crawler.items.names import DELETED, STOPPED, folder_name
 from crawler.items.names import FAILED as HAS_FAILED
-from crawler.items.reader import GOING_ON
-from crawler.items.texts import to_line
+from crawler.items.reader import GOING_ON, items_at
 from crawler.plural import counted
+from crawler.runtime import prepare
 
-if TYPE_CHECKING:
-    from crawler.engine.items.sinks.sink import Sink
-
-STANDARD_OUTPUT = "-"
+LOOK_S = 1.0
+"""How often it is looked for new items while somebody follows a crawl."""
 DEPTH = 3000
 """How deep calls may go; Python's own limit is 1,000. An item may be nested as deeply as its crawl
 could write it, and this command may stand deeper in calls than that crawl did."""
@@ -45,8 +48,9 @@ FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
     "folders",
     metavar="ITEMS",
     multiple=True,
-    help="Folder of the items of a worker. You may give it more than once, for the folders of "
-    "several machines. The default is worker.items of the settings.",
+    help="Folder of the items of a worker, or the URL of items.url. You may give it more than "
+    "once, for the folders of several machines. The default is worker.items of the settings, and "
+    "their items.url.",
 )
 @CONFIG
 @click.option(
@@ -75,6 +79,10 @@ FORMATS = ("jsonl", "json", "csv", "xml", "parquet")
 @click.option("--epoch", type=int, help="Read the crawl that has the run of this epoch.")
 @click.option("--id", "id", default="", help="Read a crawl of the task of this id.")
 @click.option("--skip-missing", is_flag=True, help="Leave out files that are in no folder.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Wait for the items that come, until the crawl has ended."
+)
+@MASTER
 @click.option("--json", "as_json", is_flag=True, help="Print the list of tasks as one JSON object.")
 def items(
     task: str | None,
@@ -87,12 +95,15 @@ def items(
     epoch: int | None,
     id: str,
     skip_missing: bool,
+    follow: bool,
+    master: str,
     as_json: bool,
 ) -> int:
     """Write the items of TASK, over all runs of its last crawl. Without TASK, list the tasks.
 
-    It reads the files that workers wrote on this machine, and needs no cluster. A crawl that goes
-    on has its items so far.
+    With --master (or CRAWLER_MASTER) it asks the workers of that cluster, through any master.
+    Without, it reads the files that workers wrote on this machine, and needs no cluster. A crawl
+    that goes on has its items so far.
     """
     if task is not None and as_json:
         raise Unusable(
@@ -101,77 +112,83 @@ def items(
     if output is not None and fresh is not None:
         raise Unusable("-o and -O: both given; give one of them")
     sys.setrecursionlimit(max(DEPTH, sys.getrecursionlimit()))
-    folders = folders or (_usual_folder(file),)
+    which: dict[str, Any] = {
+        "format": source or "",
+        "id": id,
+        "epoch": epoch,
+        "skip_missing": skip_missing,
+    }
+    is_far = not folders and _asks_a_cluster()
     if task is None:
-        return _list(folders, as_json)
-    found = items_of(
-        task, *folders, format=source or "", id=id, epoch=epoch, skip_missing=skip_missing
-    )
+        if is_far:
+            raise Unusable("TASK: missing; name a task of the cluster (crawler tasks lists them)")
+        return _list(_folders(folders or _usual(file)), as_json)
+    target = (output if fresh is None else fresh) or STANDARD_OUTPUT
+    wanted = Target(target, format or "", fresh is not None, follow)
+    if not is_far:
+        near = folders or _usual(file)
+        return _show(task, lambda: _found(task, near, which), wanted)
+    prepare()  # only now gRPC is needed
+    from crawler.cli.far_items import in_cluster
+
+    with in_cluster(master, task, follow, **which) as look:
+        return _show(task, look, wanted)
+
+
+def _asks_a_cluster() -> bool:
+    """Whether a master is named: with --master, or by its variable and no settings with -c."""
+    source_of = click.get_current_context().get_parameter_source
+    master, settings = source_of("master"), source_of("file")
+    if master is ParameterSource.ENVIRONMENT:
+        return settings is not ParameterSource.COMMANDLINE
+    return master is ParameterSource.COMMANDLINE
+
+
+def _show(task: str, look: Callable[[], TaskItems], wanted: Target) -> int:
+    """Write the items that are found. Returns the exit status."""
+    found = look()
     for note in found.notes:
         _say(note)
-    target = output if fresh is None else fresh
+    items = followed(look, lambda: time.sleep(LOOK_S)) if wanted.follow else iter(found)
     try:
-        count = _write(found, target or STANDARD_OUTPUT, format or "", fresh is not None)
+        count = write(found, items, wanted)
     except BrokenPipeError:  # nobody reads on, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if found.state in _UNWHOLE:
+    if found.state in _UNWHOLE and not wanted.follow:
         _say(f"the crawl of {task} {_UNWHOLE[found.state]}: {counted(count, 'item')} so far")
     return 0
 
 
-def _usual_folder(file: str | None) -> str:
-    """The folder of items in the settings. Raises ConfigError."""
+def _usual(file: str | None) -> Sequence[str]:
+    """The folder of items in the settings, and the place that workers share. Raises ConfigError."""
     from crawler.settings import config
 
     settings = config.load(file, os.environ)
-    return str(Path(settings.folder, settings.worker.items))
+    url = settings.items.url
+    shared = [Path(url).as_uri() if url.startswith("/") else url] if url else []
+    return [str(Path(settings.folder, settings.worker.items)), *shared]
 
 
-def _write(found: TaskItems, target: str, format: str, fresh: bool) -> int:
-    """Write the items to a target. Returns how many. Raises ConfigError and OSError."""
-    if target == STANDARD_OUTPUT and format in ("", "jsonl"):
-        return _print(found)
-    _refuse_its_own(found, target)
-    from crawler.cli.signals import interruptible
-    from crawler.engine.items.sinks.targets import open_sink, public
+def _found(task: str, places: Sequence[str], which: Mapping[str, Any]) -> TaskItems:
+    """Find the items of a task in these folders, some of which may be URLs. Raises CrawlerError."""
+    folders = _folders(places)
+    urls = [place for place in places if place not in folders]
+    if not urls:
+        return items_of(task, *folders, **which)
+    from crawler.items.cloud import CloudItems
 
-    sink = open_sink(target, found.name, found.name, fresh=fresh, kind=format)
-    with interruptible():
-        count = _pour(found, sink)
-    if target != STANDARD_OUTPUT:
-        click.echo(f"{counted(count, 'item')} of {found.name} in {public(target)}")
-    return count
-
-
-def _pour(found: Iterable[dict[str, Any]], sink: Sink) -> int:
-    """Write items to a sink. Returns how many."""
-    count = 0
-    try:
-        sink.open()
-        for item in found:
-            sink.write(item)
-            count += 1
-    finally:
-        sink.close()
-    return count
+    name = folder_name(task)
+    shelves = [CloudItems(url).shelf(name) for url in urls]
+    near = [Path(folder, name) for folder in folders]
+    return items_at(
+        task, [*near, *(each for shelf in shelves for each in shelf.folders())], **which
+    )
 
 
-def _print(found: Iterable[dict[str, Any]]) -> int:
-    """Print items as JSON lines. Returns how many."""
-    count = 0
-    write = sys.stdout.buffer.write
-    for item in found:
-        write(to_line(item))
-        count += 1
-    sys.stdout.buffer.flush()
-    return count
-
-
-def _refuse_its_own(found: TaskItems, target: str) -> None:
-    """Refuse to write to a file that is read. Raises Unusable."""
-    if Path(target).resolve() in {source.now().resolve() for source in found.sources}:
-        raise Unusable(f"-o {target}: the items are read from this file; name another one")
+def _folders(places: Sequence[str]) -> Sequence[str]:
+    """Return those that are folders of this machine, and no URLs."""
+    return [place for place in places if "://" not in place]
 
 
 def _list(folders: Iterable[str], as_json: bool) -> int:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from types import FrameType
@@ -20,9 +20,13 @@ from crawler.api.backend import Call
 from crawler.api.rpc.any_client import AnyClient
 from crawler.api.rpc.client import Client
 from crawler.cli import token_file
-from crawler.cli.base import DEFAULT_MASTER, INTERRUPTED, INTERRUPTED_TEXT
+from crawler.cli.base import INTERRUPTED, INTERRUPTED_TEXT
 from crawler.cli.kept_logins import token_for
 from crawler.cli.nearby import nearest
+from crawler.cli.reaching import ADDRESS as ADDRESS
+from crawler.cli.reaching import MASTER as MASTER
+from crawler.cli.reaching import STRANGER as STRANGER
+from crawler.cli.reaching import TLS, TOKEN
 from crawler.cli.wording import refused, shard_told, unheard
 from crawler.errors import (
     ConfigError,
@@ -46,87 +50,10 @@ TELL_S = 5.0
 
 CALL = Call(TIMEOUT_S)
 
-TOKEN = "crawler.token"
-"""The name under which a command keeps the token that it was given."""
-
 MASTERS = "crawler.masters"
 """The name under which a command keeps the masters to each of which it shows its kept token."""
 ASKED = "crawler.asked"
 """The name under which a command keeps the master that answered last."""
-TLS = "crawler.tls"
-"""The name under which a command keeps the files that it was given for TLS."""
-
-
-def _addresses(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    for address in value.split(","):
-        host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65_536:
-            raise click.BadParameter(
-                f"{address!r} is no address; host:port is allowed, or several with commas"
-            )
-    return value
-
-
-ADDRESS: Callable[..., Any] = click.option(
-    "--master",
-    envvar="CRAWLER_MASTER",
-    show_envvar=True,
-    default=DEFAULT_MASTER,
-    metavar="HOST:PORT[,…]",
-    callback=_addresses,
-    help="gRPC addresses of masters (not those of HTTP). If one cannot answer, the next is asked.",
-)
-
-_TOKEN: Callable[..., Any] = click.option(
-    "--token",
-    envvar="CRAWLER_TOKEN",
-    show_envvar=True,
-    metavar="TOKEN",
-    expose_value=False,
-    callback=lambda context, parameter, value: context.meta.update({TOKEN: value or ""}),
-    help="What lets this command in. Else what `crawler up`, `login` or `token create` keeps in "
-    "~/.config/crawler/tokens.json.",
-)
-
-
-def _tls(name: str, help: str) -> Callable[..., Any]:
-    """Return the option with which a command is given one of the files for TLS."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-        context.meta.setdefault(TLS, {})[name] = value or ""
-
-    return click.option(
-        f"--tls-{name}",
-        envvar=f"CRAWLER_TLS_{name.upper()}",
-        show_envvar=True,
-        metavar="FILE",
-        expose_value=False,
-        callback=keep,
-        help=help,
-    )
-
-
-_TLS_OPTIONS = (
-    _tls("ca", "The authority (PEM) of a cluster with TLS. Without it, the command uses no TLS."),
-    _tls("cert", "A certificate (PEM) of your own, if the cluster asks for one."),
-    _tls("key", "The private key (PEM) of --tls-cert."),
-)
-
-
-def MASTER(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options with which a command reaches a cluster."""
-    found = command
-    for option in (*reversed(_TLS_OPTIONS), _TOKEN, ADDRESS):
-        found = option(found)
-    return found
-
-
-def STRANGER(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options with which a command reaches a cluster that need not know it."""
-    found = command
-    for option in (*reversed(_TLS_OPTIONS), ADDRESS):
-        found = option(found)
-    return found
 
 
 def addresses_of(text: str) -> list[str]:

@@ -29,6 +29,7 @@ def schedule() -> None:
 @click.option("--time-zone", default="UTC", help="Whose clocks count, as Europe/Berlin.")
 @click.option("--task", help="The name of the task, if it is not NAME.")
 @click.option("--spider", default="", help="The spider, if it is not named like the task.")
+@click.option("--project", default="", help="The deployed project that has its spider.")
 @click.option("--parameters", default="{}", metavar="JSON", help="Given to the spider.")
 @labels_option("A label of the task.")
 @click.option("--priority", type=int, default=0)
@@ -134,7 +135,7 @@ def _given(name: str, when: str, given: Mapping[str, Any]) -> dict[str, Any]:
     task = {
         "name": given["task"] or name,
         "parameters": parameters,
-        **{key: given[key] for key in ("spider", "labels", "priority", "retries")},
+        **{key: given[key] for key in ("spider", "project", "labels", "priority", "retries")},
     }
     return {
         "name": name,

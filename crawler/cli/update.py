@@ -24,12 +24,13 @@ from crawler.settings import live
 
 FIELDS = (
     *("spider", "priority", "retries", "workers", "isolated"),
+    *("project", "bundle"),
     *("labels", "parameters", "constraints"),
 )
 MAPS = ("labels", "parameters", "constraints")
 """Fields whose parts may be named, as labels.site or parameters.settings.delay_s."""
 
-TEXTS = ("spider", "labels.", "constraints.node")
+TEXTS = ("spider", "project", "bundle", "labels.", "constraints.node")
 """The beginnings of fields that are text, whatever the value looks like. The others are JSON, or
 else text."""
 

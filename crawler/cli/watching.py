@@ -51,7 +51,7 @@ class View(Protocol):
 def watch(look: Look, asked: Callable[[], str], view: View) -> None:
     """Show the tasks until Ctrl-C, which ends the process with status 0. While no master answers,
     it goes on asking. Raises CrawlerError if the first look fails, or a later one is refused."""
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGINT, leave)
     pause_s = _looked(look, asked, view)
     while True:
         time.sleep(pause_s)
@@ -157,7 +157,7 @@ def _now() -> str:
     return time.strftime("%H:%M:%S")
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def leave(number: int, frame: FrameType | None) -> None:
     """End the process at once, and well: nothing was started, and gRPC swallows what a handler
     raises."""
     with contextlib.suppress(RuntimeError, OSError):  # the signal came while it was being written

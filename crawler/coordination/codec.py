@@ -98,6 +98,9 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         _encode_pause(resource.paused),
         resource.stopped,
         resource.run,
+        spec.project,
+        spec.bundle,
+        resource.digest,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -144,6 +147,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         _decode_pause(stored.paused),
         stored.stopped,
         stored.run,
+        stored.digest,
         foreign,
         mod_revision,
     )
@@ -163,6 +167,8 @@ def _spec_of(name: str, stored: Stored) -> Spec:
         stored.shard,
         stored.shard_of,
         stored.isolated,
+        stored.project,
+        stored.bundle,
     )
 
 

@@ -31,6 +31,8 @@ class Keys:
         """The prefix of the secrets of tasks."""
         self.schedules = settings.schedules.rstrip("/") + "/"
         """The prefix of the schedules."""
+        self.projects = settings.projects.rstrip("/") + "/"
+        """The prefix of the deployed projects."""
         self.alerts = settings.alerts.rstrip("/") + "/"
         """The prefix of all that concerns alerts."""
         self.alert_mark = f"{self.alerts}mark"
@@ -70,6 +72,10 @@ class Keys:
     def schedule(self, name: str) -> str:
         """Return the key of a schedule."""
         return self.schedules + name
+
+    def project(self, name: str) -> str:
+        """Return the key of a project."""
+        return self.projects + name
 
     def alert_rule(self, name: str) -> str:
         """Return the key of a rule of alerts."""

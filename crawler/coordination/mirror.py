@@ -263,7 +263,7 @@ class Mirror(Generic[T]):
                 return
             changes = []
             for count, kv in enumerate(listed.items, 1):
-                changes.append(self._take(kv.key, kv, kv.mod_revision))
+                changes.append(self._take_listed(kv, listed.revision))
                 if count % KEYS_A_TURN == 0:
                     self._tell(changes)
                     changes = []
@@ -291,6 +291,15 @@ class Mirror(Generic[T]):
         if revision <= self._revisions.get(key, 0):
             return None
         return self._set(key, self._decoded(current) if current is not None else None, revision)
+
+    def _take_listed(self, kv: KeyValue, revision: int) -> Change[T] | None:
+        """Take in a key of a list of that revision, unless something later than the list is known.
+        What is known of an earlier revision, and later than the key, is of a store that was put
+        back to a backup since."""
+        known = self._revisions.get(kv.key, 0)
+        if known == kv.mod_revision or known > revision:
+            return None
+        return self._set(kv.key, self._decoded(kv), kv.mod_revision)
 
     def _set(self, key: str, after: T | None, revision: int) -> Change[T] | None:
         self._revisions[key] = revision

@@ -80,9 +80,13 @@ class Registry:
     def announce_draining(self, node: Node, lease: Lease) -> None:
         """Announce that the node takes no new tasks because it is about to leave. Raises
         Retryable."""
+        self.announce(replace(node, metadata={**node.metadata, DRAINING: "true"}), lease)
+
+    def announce(self, node: Node, lease: Lease) -> None:
+        """Replace what the registration of this incarnation says. Nothing changes if it is gone.
+        Raises Retryable."""
         key = self._keys.registration(self._role, node.id)
-        leaving = replace(node, metadata={**node.metadata, DRAINING: "true"})
-        value = encode_node(self._keys.service(self._role), leaving)
+        value = encode_node(self._keys.service(self._role), node)
         self._store.txn([created_at(key, node.incarnation)], [Put(key, value, lease.id)])
 
     def names(self) -> set[str]:

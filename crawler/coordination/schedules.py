@@ -152,7 +152,12 @@ def _encode_task(task: Spec) -> Mapping[str, Any]:
         "Retries": task.retries,
         "Workers": task.workers,
         "Isolated": task.isolated,
+        **{key: text for key, text in _deployed(task).items() if text},
     }
+
+
+def _deployed(task: Spec) -> Mapping[str, str]:
+    return {"Project": task.project, "Bundle": task.bundle}
 
 
 def _task_of(value: Mapping[str, Any]) -> Spec:
@@ -171,6 +176,8 @@ def _task_of(value: Mapping[str, Any]) -> Spec:
         whole(value, "Retries", 0, _INT32),
         whole(value, "Workers", 1, MAX_WORKERS) or 1,
         isolated=typed(value, "Isolated", bool, False),
+        project=typed(value, "Project", str, ""),
+        bundle=typed(value, "Bundle", str, ""),
     )
 
 

@@ -105,6 +105,9 @@ class Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=
     paused: StoredPause | None = None
     stopped: bool = False
     run: Annotated[int, Meta(ge=1, le=MOST_RUNS)] = 1
+    project: str = ""
+    bundle: str = ""
+    digest: str = ""
 
 
 class ForeignStored(Stored, forbid_unknown_fields=False):

@@ -6,7 +6,7 @@ A native thread makes all calls, and imports this file. It raises `Away` and not
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -27,6 +27,15 @@ DRIVERS = {
 """Scheme of a URL → SQLAlchemy's name for it, with the driver."""
 CONNECT_S = 10
 LOCK_S = 30
+TIMEOUTS: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "options": f"-c statement_timeout={LOCK_S * 1000} -c lock_timeout={LOCK_S * 1000}",
+    "tcp_user_timeout": LOCK_S * 1000,
+    "keepalives_idle": CONNECT_S,
+    "keepalives_interval": CONNECT_S,
+    "keepalives_count": 3,
+}
+"""What ends a call to PostgreSQL: a statement that takes too long, or a peer that is gone."""
 MARK = "leader"
 DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
@@ -35,7 +44,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _translated(call: Callable[P, R]) -> Callable[P, R]:
+def translated(call: Callable[P, R]) -> Callable[P, R]:
     """Raise Away for what the database or its driver raises."""
 
     @functools.wraps(call)
@@ -55,11 +64,8 @@ class Database:
 
     def __init__(self, url: str, folder: str = ".") -> None:
         """A relative path of SQLite starts at the folder. Raises ConfigError for a bad URL."""
-        parsed = _parsed(url)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        if self.is_sqlite and parsed.database:
-            parsed = parsed.set(database=str(Path(folder, parsed.database)))
-        self._engine = _engine(parsed, self.is_sqlite)
+        self._engine = engine_at(url, folder)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._insert = insert(EVENTS).on_conflict_do_nothing()
         mark = insert(MARKS)
@@ -67,12 +73,12 @@ class Database:
             index_elements=["name"], set_={"revision": mark.excluded.revision}
         )
 
-    @_translated
+    @translated
     def migrate(self) -> None:
         """Make the tables, or bring them up to date."""
         migrate(self._engine)
 
-    @_translated
+    @translated
     def write(self, events: Iterable[Event], revision: int = 0) -> int:
         """Write events, and up to which revision everything is written. What is there already
         stays. Return how many the database refuses for what is in them."""
@@ -85,24 +91,24 @@ class Database:
             self._write([], revision)
             return refused
 
-    @_translated
+    @translated
     def mark(self) -> int:
         """Return up to which revision everything is written; 0 if nobody knows."""
         with self._engine.connect() as connection:
             query = sa.select(MARKS.c.revision).where(MARKS.c.name == MARK)
             return connection.execute(query).scalar() or 0
 
-    @_translated
+    @translated
     def open_runs(self) -> Sequence[Event]:
         """Return the events that placed a run that has no end."""
         return self._events(_unfollowed(Step.PLACED, Step.ENDED))
 
-    @_translated
+    @translated
     def tasks(self) -> Sequence[Event]:
         """Return the events that added the tasks that were not deleted."""
         return self._events(_unfollowed(Step.ASKED, Step.REMOVED).where(EVENTS.c.generation == 0))
 
-    @_translated
+    @translated
     def of_task(self, task: str, limit: int) -> Sequence[Event]:
         """Return the last events of the tasks of a name, the oldest first."""
         columns = EVENTS.c
@@ -111,7 +117,7 @@ class Database:
         query = sa.select(EVENTS).where(columns.task == task)
         return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
 
-    @_translated
+    @translated
     def runs(self, query: RunQuery) -> Sequence[Sequence[Event]]:
         """Return the events of the latest runs, the latest run first. With each are the events
         that asked for it."""
@@ -134,17 +140,18 @@ class Database:
             by_run.setdefault(key, []).append(event)
         return [[*by_run.get((r[0], 0, r[2], 0), ()), *by_run[r]] for r in runs]
 
-    @_translated
+    @translated
     def forget(self, before_ns: int) -> int:
-        """Delete some events that are older, but none of a run that goes on. Return how many."""
-        later = EVENTS.alias()
-        is_over = sa.exists().where(_same_run(later), later.c.step == int(Step.ENDED))
-        is_of_task = EVENTS.c.step.not_in([int(Step.PLACED), int(Step.BEGUN)])
-        old = sa.select(*KEY).where(EVENTS.c.time_ns < before_ns, is_of_task | is_over)
-        chosen = old.limit(DELETED_AT_ONCE)
+        """Delete some events that are older. A run goes as a whole, once it has ended: what is left
+        of one would look as if it went on. Return how many."""
+        old, step = EVENTS.c.time_ns < before_ns, EVENTS.c.step
+        over = sa.select(*KEY[:4]).where(old, step == int(Step.ENDED)).limit(DELETED_AT_ONCE)
+        of_task = sa.select(*KEY).where(old, _of_task()).limit(DELETED_AT_ONCE)
+        is_of_run = step.in_([int(Step.PLACED), int(Step.BEGUN), int(Step.ENDED)])
         with self._engine.begin() as connection:
-            done = connection.execute(sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(chosen)))
-            return done.rowcount
+            runs = sa.delete(EVENTS).where(sa.tuple_(*KEY[:4]).in_(over), is_of_run)
+            tasks = sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(of_task))
+            return sum(connection.execute(each).rowcount for each in (runs, tasks))
 
     def close(self) -> None:
         """Close all connections."""
@@ -199,6 +206,15 @@ def _has_label_in_sqlite(key: str, value: str) -> sa.ColumnElement[bool]:
     return sa.exists(found)
 
 
+def _of_task() -> sa.ColumnElement[bool]:
+    """Select the events of tasks. That a task was deleted goes after that it was added: else it
+    would look as if it were there."""
+    added = EVENTS.alias()
+    is_added = sa.exists().where(added.c.id == EVENTS.c.id, added.c.step == int(Step.ASKED))
+    is_free = EVENTS.c.step.in_([int(Step.ASKED), int(Step.STOPPED), int(Step.PAUSED)])
+    return is_free | ((EVENTS.c.step == int(Step.REMOVED)) & ~is_added)
+
+
 def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
     """Select the events of a step whose run, or task, has not come to the next one."""
     later = EVENTS.alias()
@@ -209,6 +225,16 @@ def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
 
 def _same_run(other: Any) -> sa.ColumnElement[bool]:
     return sa.and_(*(other.c[column.name] == column for column in KEY[:4]))
+
+
+def engine_at(url: str, folder: str) -> sa.Engine:
+    """Return what connects to a database. A relative path of SQLite starts at the folder. Raises
+    ConfigError for a bad URL."""
+    parsed = _parsed(url)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database:
+        parsed = parsed.set(database=str(Path(folder, parsed.database)))
+    return _engine(parsed, is_sqlite)
 
 
 def _parsed(url: str) -> sa.URL:
@@ -226,12 +252,14 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _engine(url: sa.URL, is_sqlite: bool) -> sa.Engine:
-    arguments: dict[str, Any] = {"connect_timeout": CONNECT_S}
+    arguments: dict[str, Any] = dict(TIMEOUTS)
     if is_sqlite:
         arguments = {"timeout": LOCK_S}
     try:
         # One connection to write, and one to read.
-        engine = sa.create_engine(url, connect_args=arguments, pool_size=2, max_overflow=0)
+        engine = sa.create_engine(
+            url, connect_args=arguments, pool_size=2, max_overflow=0, pool_pre_ping=not is_sqlite
+        )
     except ImportError as error:
         raise ConfigError(
             f"history.url: the driver of {url.get_backend_name()} is not installed ({error}); "

@@ -48,6 +48,8 @@ BUSY_REST = 49.0
 Once the queue is nearly full this does not count."""
 RETRY_S = 1.0
 """The pause before another attempt, if the database does not answer."""
+HANGS_S = 15.0
+"""The seconds after which it is told that the database does not answer."""
 CLEAN_S = 3600.0
 """How often old events are deleted."""
 LAST_S = 2.0
@@ -209,7 +211,7 @@ class KeptHistory:
             raise
 
     def _write(self, call: Callable[[], tuple[int, int]]) -> None:
-        written, refused = in_thread(self._writer, call)
+        written, refused = in_thread(self._writer, call, HANGS_S, self._hangs)
         self._written.inc(written)
         if refused:
             self._refused.inc(refused)
@@ -235,6 +237,10 @@ class KeptHistory:
         while in_thread(self._writer, forget):
             self._clock.sleep(PAUSE_S)
         self._clean_s = now_s + CLEAN_S
+
+    def _hangs(self) -> None:
+        """A write takes very long. It goes on: nobody could tell whether it was carried out."""
+        self._failed(Away(f"no answer within {HANGS_S:g} s; it is waited for"))
 
     def _failed(self, error: Away | ConfigError) -> None:
         self._failures.inc()

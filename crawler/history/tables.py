@@ -56,6 +56,16 @@ MARKS = sa.Table(
 )
 """Up to which revision of etcd everything is written."""
 
+BUNDLE_PARTS = sa.Table(
+    "bundle_parts",
+    METADATA,
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.PrimaryKeyConstraint("digest", "part"),
+)
+"""The bundles of projects, where deploy.url says so."""
+
 _NO_LABELS = "{}"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from crawler.items.failures import ItemsDamaged
+from crawler.items.far import AnyPath
 from crawler.items.names import RUNS, Stem, folder_name, parsed_stem
 
 Limit: TypeAlias = int | tuple[int, int]
@@ -41,7 +41,7 @@ class Chain:
         return self.stems[-1] if self.stems else ""
 
 
-def chains(folders: Iterable[Path]) -> list[Chain]:
+def chains(folders: Iterable[AnyPath]) -> list[Chain]:
     """The runs of all lines that went on with each other, in the order of their last epochs. Raises
     ItemsDamaged."""
     runs: dict[tuple[int, Stem], dict[str, Any]] = {}
@@ -69,7 +69,7 @@ def chains(folders: Iterable[Path]) -> list[Chain]:
     return sorted(found, key=lambda chain: chain.epochs[-1])
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: AnyPath) -> Iterator[dict[str, Any]]:
     """The lines of a `.runs`. Raises ItemsDamaged. A line that was not written whole, because the
     power was lost, tells nothing; others may follow it."""
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from crawler.errors import NotFound
 from crawler.items.chains import Chain, Limit, chains
+from crawler.items.far import AnyPath
 from crawler.items.formats import SQLITE
 from crawler.items.names import PART, folder_name, parsed_name, parsed_stem
 
@@ -53,11 +53,12 @@ def _rank(id: str, epoch: int) -> tuple[int, str, int]:
 class Folders:
     """The folders of one task, perhaps from several machines, and the files in them."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[AnyPath]) -> None:
         self._folders = [folder for folder in folders if folder.is_dir()]
-        self._files: dict[str, dict[str, list[Path]]] = {}
+        self._files: dict[str, dict[str, list[AnyPath]]] = {}
         for folder in self._folders:
-            for path in sorted(folder.iterdir()):
+            paths: list[AnyPath] = [*folder.iterdir()]
+            for path in sorted(paths, key=lambda each: each.name):
                 if named := parsed_name(path.name):
                     stem, format = named
                     self._files.setdefault(stem, {}).setdefault(format, []).append(path)
@@ -81,13 +82,13 @@ class Folders:
         paths = [path for paths in self._files[stem].values() for path in paths]
         return any(path.name.endswith(PART) for path in paths)
 
-    def parts_without(self, stems: Collection[str]) -> Iterator[Path]:
+    def parts_without(self, stems: Collection[str]) -> Iterator[AnyPath]:
         """The files of other stems that end in `.part`."""
         for stem in sorted(self._files.keys() - set(stems)):
             for paths in self._files[stem].values():
                 yield from (path for path in paths if path.name.endswith(PART))
 
-    def untold(self, crawls: Iterable[Crawl]) -> list[Path]:
+    def untold(self, crawls: Iterable[Crawl]) -> list[AnyPath]:
         """The files with items of runs later than all of which a `.runs` tells.
 
         A database is there before its run is told, so it is none of them. Earlier ones are of
@@ -107,7 +108,7 @@ class Folders:
         texts = (path for files in found for kind, path in files.items() if kind != SQLITE)
         return [path for path in texts if size_of(path)]
 
-    def files(self, stem: str) -> Mapping[str, Path]:
+    def files(self, stem: str) -> Mapping[str, AnyPath]:
         """Format → the file of a stem. Of several copies, that of a crawl that has ended counts,
         and else the longest."""
         found = self._files.get(stem, {})
@@ -143,7 +144,7 @@ def _in_order(crawls: Sequence[Crawl]) -> list[Crawl]:
     return ordered
 
 
-def _told_crawls(folders: Iterable[Path]) -> Iterator[Crawl]:
+def _told_crawls(folders: Iterable[AnyPath]) -> Iterator[Crawl]:
     """The crawls of which the `.runs` of these folders tell, all lines together.
 
     A crawl has the last chain of each of its shards. What an earlier chain of its head wrote is
@@ -192,11 +193,11 @@ def _crawl(shards: Sequence[Chain]) -> Crawl:
     )
 
 
-def _completeness(path: Path) -> tuple[bool, int]:
+def _completeness(path: AnyPath) -> tuple[bool, int]:
     return not path.name.endswith(PART), size_of(path)
 
 
-def size_of(path: Path) -> int:
+def size_of(path: AnyPath) -> int:
     """The bytes of a file, or of all files in a folder; 0 if it is gone."""
     try:
         if path.is_dir():

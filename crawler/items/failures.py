@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from crawler.errors import CrawlerError
+from crawler.items.far import AnyPath
 
 
 class ItemsDamaged(CrawlerError):
     """A file of items is damaged. The message names the file, the line if it has lines, and what is
     wrong."""
 
-    def __init__(self, path: Path, why: str, line: int = 0) -> None:
+    def __init__(self, path: AnyPath, why: str, line: int = 0) -> None:
         place = f"{path}, line {line}" if line else str(path)
         super().__init__(
             f"{place}: {why}; take the file from a copy, or read another format with --from"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import unquote
 
 from crawler.items.crawls import Folders, size_of
@@ -39,4 +39,4 @@ def leftovers(items: Path) -> Iterator[Leftover]:
             continue
         counts = crawls[-1].stems if crawls else ()
         for path in folders.parts_without(counts):
-            yield Leftover(unquote(task.name), path)
+            yield Leftover(unquote(task.name), cast(Path, path))

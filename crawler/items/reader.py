@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from crawler.errors import InvalidArgument, NotFound
 from crawler.items.crawls import Crawl, Folders, chosen, size_of
 from crawler.items.failures import ItemsDamaged, ItemsMissing
+from crawler.items.far import AnyPath
 from crawler.items.formats import BEST_FIRST, GZ, SQLITE
 from crawler.items.names import PART, RUNS, file_name, folder_name, parsed_name
 from crawler.items.source import Source
@@ -43,7 +44,7 @@ class TaskItems:
         missing: Sequence[str],
         state: str,
         others: int,
-        untold: Sequence[Path] = (),
+        untold: Sequence[AnyPath] = (),
     ) -> None:
         """`others` is how many crawls of the task are not read. `untold` are the files of which no
         `.runs` tells."""
@@ -101,7 +102,37 @@ def items_of(
     crawls = found.crawls()
     if not crawls:
         raise NotFound(_unknown(task, paths))
+    return _whole(
+        _read(task, found, crawls, chosen(crawls, task, id, epoch), format), paths, skip_missing
+    )
+
+
+def items_at(
+    task: str,
+    folders: Sequence[AnyPath],
+    *,
+    format: str = "",
+    id: str = "",
+    epoch: int | None = None,
+    skip_missing: bool = False,
+) -> TaskItems:
+    """Find the items of a task as `items_of` does, in folders of that task alone.
+
+    Raises as `items_of` does.
+    """
+    if format and format not in BEST_FIRST:
+        raise InvalidArgument(f"format: {format!r} given; allowed: {', '.join(BEST_FIRST)}")
+    found = Folders(folders)
+    crawls = found.crawls()
+    if not crawls:
+        raise NotFound(f"no worker that answers has items of {task!r}")
     items = _read(task, found, crawls, chosen(crawls, task, id, epoch), format)
+    return _whole(items, folders, skip_missing)
+
+
+def _whole(items: TaskItems, paths: Sequence[AnyPath], skip_missing: bool) -> TaskItems:
+    """Return items of which nothing is missing, or may be. Raises NotFound and ItemsMissing."""
+    task = items.name
     if not items.sources and not items.missing:
         raise NotFound(f"{task!r} has no files of items: its sinks are databases; ask these")
     if items.missing and not skip_missing:
@@ -190,12 +221,12 @@ def _sources(crawl: Crawl, found: Folders, wanted: str) -> tuple[list[Source], l
     return picked, missing
 
 
-def _source(crawl: Crawl, name: str, format: str, path: Path) -> Source:
+def _source(crawl: Crawl, name: str, format: str, path: AnyPath) -> Source:
     has_ended = crawl.is_told and path.name == name
     return Source(path, format, crawl.limits.get(name), has_ended)
 
 
-def _state(crawl: Crawl, files: Mapping[str, Path], missing: Sequence[str]) -> str:
+def _state(crawl: Crawl, files: Mapping[str, AnyPath], missing: Sequence[str]) -> str:
     """How far the crawl is: as its `.runs` tells, or else by the files of its last run. Those of an
     earlier run may stay as that run left them. A database does not tell."""
     if missing:
@@ -213,7 +244,7 @@ def _notes(
     sources: Sequence[Source],
     missing: Sequence[str],
     others: int,
-    untold: Sequence[Path],
+    untold: Sequence[AnyPath],
 ) -> Iterator[str]:
     for name in missing:
         yield f"{name} is in no folder; its items are left out"
@@ -272,5 +303,5 @@ def _counter(format: str) -> Callable[[Source], int]:
     return lambda source: sum(1 for _ in reader(source))
 
 
-def _listed(paths: Sequence[Path]) -> str:
+def _listed(paths: Sequence[AnyPath]) -> str:
     return ", ".join(map(str, paths))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from crawler.items.chains import Limit
 from crawler.items.failures import ItemsDamaged
+from crawler.items.far import AnyPath, length_of, opened
 from crawler.items.formats import GZ
 from crawler.items.names import PART
 
@@ -24,15 +23,18 @@ _GZIP = 31
 class Source:
     """A file of items, or a folder of Parquet."""
 
-    path: Path
+    path: AnyPath
     format: str
     limit: Limit | None = None
     """How much of it counts; None means all."""
     has_ended: bool = False
     """Whether nobody writes to it any more. Otherwise its end may be a part of a record, which does
     not count."""
-    later: tuple[Path, ...] = ()
+    later: tuple[AnyPath, ...] = ()
     """The databases of later runs of the same crawl. Their rows replace those of this one."""
+
+    begin: int = 0
+    """The byte with which to begin; only of a text that is not packed."""
 
     @property
     def is_part(self) -> bool:
@@ -44,15 +46,15 @@ class Source:
         """Whether it is damaged if it ends within a record, or without its tail."""
         return self.has_ended and self.limit is None
 
-    def now(self) -> Path:
+    def now(self) -> AnyPath:
         """Where it is now: when its crawl ends, it loses its `.part`."""
         if self.is_part and not self.path.exists():
             return self.path.with_name(self.path.name.removesuffix(PART))
         return self.path
 
-    def opened(self) -> io.FileIO:
+    def opened(self) -> io.RawIOBase:
         """The file, opened to be read. The caller closes it."""
-        return io.FileIO(self.now())
+        return opened(self.now(), self.begin)
 
 
 class Lines:
@@ -65,9 +67,10 @@ class Lines:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines as far as they count. Raises ItemsDamaged."""
         with self.source.opened() as file:
-            size = os.fstat(file.fileno()).st_size  # it may grow meanwhile
+            size = length_of(file, self.source.path)  # it may grow meanwhile
             limit = self.source.limit
-            bounded = _Bounded(file, min(size, limit) if isinstance(limit, int) else size)
+            counts = min(size, limit) if isinstance(limit, int) else size
+            bounded = _Bounded(file, max(0, counts - self.source.begin))
             packed = self.source.format.endswith(GZ)
             raw: _Raw = _Unpacked(bounded) if packed else bounded
             try:
@@ -99,7 +102,7 @@ class _Raw(io.RawIOBase):
 class _Bounded(_Raw):
     """The first bytes of a file."""
 
-    def __init__(self, file: io.FileIO, size: int) -> None:
+    def __init__(self, file: io.RawIOBase, size: int) -> None:
         self._file, self._left = file, size
 
     def readinto(self, buffer: Any) -> int:

@@ -12,11 +12,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from crawler.errors import ConfigError
 from crawler.items.failures import ItemsDamaged
+from crawler.items.far import AnyPath, here
 from crawler.items.formats import ID, OWN_COLUMNS
 from crawler.items.source import Source
 
@@ -76,10 +76,13 @@ def count_parquet(source: Source) -> int:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: AnyPath) -> Iterator[sqlite3.Connection]:
     """A SQLite file. Nothing in it can be changed. Raises ItemsDamaged for what is none."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with (
+            here(path) as near,
+            closing(sqlite3.connect(f"{near.absolute().as_uri()}?mode=ro", uri=True)) as database,
+        ):
             yield database
     except sqlite3.Error as error:
         raise ItemsDamaged(path, f"SQLite cannot read it ({error})") from None
@@ -138,9 +141,10 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _parts(source: Source) -> Iterator[tuple[Path, int | None]]:
+def _parts(source: Source) -> Iterator[tuple[AnyPath, int | None]]:
     """The parts that count. Of the last one perhaps only so many rows do."""
-    parts = sorted(source.now().glob("part-*.parquet"))
+    found: list[AnyPath] = [*source.now().glob("part-*.parquet")]
+    parts = sorted(found, key=lambda each: each.name)
     if not isinstance(source.limit, tuple):
         yield from ((part, None) for part in parts)
         return
@@ -151,7 +155,7 @@ def _parts(source: Source) -> Iterator[tuple[Path, int | None]]:
 
 
 @contextlib.contextmanager
-def _parquet(part: Path) -> Iterator[Any]:
+def _parquet(part: AnyPath) -> Iterator[Any]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -160,7 +164,7 @@ def _parquet(part: Path) -> Iterator[Any]:
             "Parquet needs pyarrow; install it: pip install distributed-crawler[parquet]"
         ) from error
     try:
-        with pq.ParquetFile(part) as file:
+        with here(part) as near, pq.ParquetFile(near) as file:
             yield file
     except pa.ArrowException as error:
         raise ItemsDamaged(part, f"it is no Parquet ({str(error).splitlines()[0]})") from None

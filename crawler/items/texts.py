@@ -29,6 +29,18 @@ def count_lines(source: Source) -> int:
     return sum(1 for line in Lines(source) if line.strip() and _is_whole(line, source))
 
 
+def new_json_lines(source: Source) -> Iterator[tuple[Item, int]]:
+    """The items of a file of JSON lines behind its `begin`, each with the byte behind it. A line
+    without an end is left for later."""
+    lines, at = Lines(source), source.begin
+    for line in lines:
+        if not line.endswith(b"\n"):
+            return
+        at += len(line)
+        if line.strip():
+            yield _parsed(line, lines), at
+
+
 def json_array(source: Source) -> Iterator[Item]:
     """The items of a JSON array that has one a line. It need not be closed yet."""
     lines = Lines(source)

@@ -35,6 +35,7 @@ _FOLDERS = {
     "CRAWLER_WORKER_ITEMS": "items",
     "CRAWLER_WORKER_CACHE_FOLDER": "http-cache",
     "CRAWLER_FRONTIER_FOLDER": "frontier",
+    "CRAWLER_DEPLOY_FOLDER": "bundles",
 }
 """The folders that are usually beside the settings file, but not beside that of the demo."""
 

@@ -109,6 +109,11 @@ class Spec:
     """The name of the task of which this is a shard; empty if it is none."""
     isolated: bool = False
     """Whether its worker is to crawl it in a process of its own."""
+    project: str = ""
+    """The deployed project that has its spider; empty if the workers themselves have it."""
+    bundle: str = ""
+    """The digest of the bundle of the project that it keeps to; empty for the project's newest one
+    at the start of each run."""
 
     @property
     def task(self) -> str:
@@ -119,6 +124,12 @@ class Spec:
     def spider_name(self) -> str:
         """The spider that runs this task."""
         return self.spider or self.name
+
+    @property
+    def offered_as(self) -> str:
+        """How the registration of a worker lists the spider: of a project, `project/spider`."""
+        spider = self.spider or self.name
+        return f"{self.project}/{spider}" if self.project else spider
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +263,9 @@ class Resource:
     asks for it."""
     run: int = 1
     """Which run of the task this is: one more each time it begins after it had finished."""
+    digest: str = ""
+    """The bundle of its project that its run has. It is chosen when the run gets its first owner;
+    empty before, and for a task without a project."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -305,7 +319,7 @@ class Resource:
             *(self.failed_on, self.kills, self.blame, self.interruption),
             *(self.generation, self.resumes),
             *(self.spec.workers > 1, self.shard_counts if goes_on else NO_SHARD_COUNTS),
-            *(self.paused or NOT_PAUSED, False, self.run, self.foreign, 0, 0),
+            *(self.paused or NOT_PAUSED, False, self.run, self.digest, self.foreign, 0, 0),
         )
         return _frozen(made)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -11,11 +12,12 @@ from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.http.server import HttpServer
 from crawler.api.limiter import RateLimiter
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.servicer import Servicer
 from crawler.api.rpc.worker import CrawlsServicer
-from crawler.api.service import Crawls, Service
+from crawler.api.service import Crawls, Items, Logs, Service
 from crawler.api.tls import Certificates
 from crawler.api.trail import Trail
 from crawler.audit_log import audit_log
@@ -30,6 +32,9 @@ from crawler.node.measures import measure_certificates
 from crawler.node.membership.addresses import Listen, advertised
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from crawler.settings.tls_files import Pem
 
 
 class Faces:
@@ -86,19 +91,24 @@ class Faces:
 
     def peers(self, *, forwards: bool) -> Peers:
         """Return the clients of other nodes: they show the secret of nodes, and verify names."""
-        known = self.certificates
-        return Peers(
-            forwards=forwards, token=self.access.secret, pem=lambda: known.pem if known else None
-        )
+        return Peers(forwards=forwards, token=self.access.secret, pem=self._pem)
+
+    def _pem(self) -> Pem | None:
+        """Return what calls of other nodes need for TLS, as it is now."""
+        return self.certificates.pem if self.certificates else None
 
     def serve_master(self, service: Service) -> None:
         """Build the servers of a master."""
-        self._servicer = Servicer(service, self._settings)
+        self._servicer = Servicer(service, self._settings, self._worker)
         self._build(service)
 
-    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf) -> None:
+    def _worker(self, address: str) -> CrawlsClient:
+        """Return a client of a worker: it shows the secret of nodes."""
+        return CrawlsClient(address, token=self.access.secret, pem=self._pem)
+
+    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf, logs: Logs, items: Items) -> None:
         """Build the servers of a worker."""
-        self._servicer = CrawlsServicer(crawls, labels_of)
+        self._servicer = CrawlsServicer(crawls, labels_of, logs, items)
         self._build(None, crawls, labels_of)
 
     def _build(
@@ -115,6 +125,7 @@ class Faces:
             crawls=crawls,
             labels_of=labels_of,
             looks=self.looks,
+            reach=self._worker,
         )
         self._rpc = self._build_rpc()
 

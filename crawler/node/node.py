@@ -246,16 +246,29 @@ class Node:
     def _build_worker(self) -> None:
         # A master needs none of this: it takes a third of its start and of its memory.
         from crawler.node.crew.crews import crew_of
+        from crawler.node.run.item_shelf import ItemShelf
+        from crawler.node.run.run_logs import RunLogs
         from crawler.node.run.sharing import Sharing
         from crawler.node.run.states import States
+        from crawler.node.worker.bundles import WorkerBundles
+        from crawler.node.worker.environments import Environments
         from crawler.node.worker.worker import Worker
 
         settings = self._settings
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         states = sharing.states or States(folder, self._clock)
-        crew = crew_of(settings, self._clock, sharing, states, self._guard)
-        self._hub.task_of = crew.task_in_callback
+        bundles = WorkerBundles(
+            self._store,
+            self._keys,
+            Environments(
+                Path(settings.folder, settings.deploy.folder), settings.deploy.max_mb, self._clock
+            ),
+            self._clock,
+        )
+        logs = RunLogs(settings.logs, settings.folder, self._clock)
+        crew = crew_of(settings, self._clock, sharing, states, self._guard, bundles, logs)
+        self._hub.task_of = logs.task_in_callback = crew.task_in_callback
         worker = self._role = Worker(
             self._store,
             settings,
@@ -264,11 +277,14 @@ class Node:
             self._clock,
             peers=self._faces.peers(forwards=False),
             hub=self._hub,
+            bundles=bundles if crew.has_processes else None,
+            logs=logs,
         )
         looks = self._faces.looks
         looks.of_process = crew.look
         looks.processes = lambda: [each.number for each in crew.crawls.processes()]
-        self._faces.serve_worker(crew.crawls, worker.labels_of)
+        items = ItemShelf(Path(settings.folder, settings.worker.items), worker.shared_items)
+        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items)
 
     def _watch_readiness(self) -> None:
         known: str | None = None

@@ -2,7 +2,8 @@
 
 A task that was to wait for its spider is offered only while a worker has it. If no worker has it,
 another task is placed all the same. Its worker then reports which spiders there are, which tells
-the user more than a task that waits.
+the user more than a task that waits. A task of a project always waits: a worker that knows nothing
+of projects would take another spider of that name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def filter_nodes(task: Task, nodes: Sequence[Candidate]) -> Mapping[str, str] | 
     """Refuse workers without the spider, unless that would refuse all."""
     spider = task.spider_name
     lacking = [c.id for c in nodes if not c.node.has_spider(spider)]
-    if not lacking or len(lacking) == len(nodes):
+    if not lacking or (len(lacking) == len(nodes) and not task.project):
         return None
     # The reason has no name: tasks whose spiders no worker lists have the same shape.
     return dict.fromkeys(lacking, "does not have its spider")

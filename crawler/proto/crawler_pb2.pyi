@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ResourceSpec(_message.Message):
-    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running", "killed_processes", "isolated", "paused", "stopped", "run")
+    __slots__ = ("id", "name", "assigned_node", "creation_time", "spider", "parameters", "labels", "priority", "state", "reason", "epoch", "counts", "constraints", "retries", "assigned_time", "failed_on", "kills", "restart", "wait_for_spider", "generation", "workers", "shard", "shard_of", "running", "killed_processes", "isolated", "paused", "stopped", "run", "project", "bundle", "digest")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,9 @@ class ResourceSpec(_message.Message):
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     assigned_node: str
@@ -75,7 +78,10 @@ class ResourceSpec(_message.Message):
     paused: bool
     stopped: bool
     run: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ..., killed_processes: _Optional[int] = ..., isolated: _Optional[bool] = ..., paused: _Optional[bool] = ..., stopped: _Optional[bool] = ..., run: _Optional[int] = ...) -> None: ...
+    project: str
+    bundle: str
+    digest: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., assigned_node: _Optional[str] = ..., creation_time: _Optional[int] = ..., spider: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., priority: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., epoch: _Optional[int] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ..., retries: _Optional[int] = ..., assigned_time: _Optional[int] = ..., failed_on: _Optional[_Iterable[str]] = ..., kills: _Optional[int] = ..., restart: _Optional[bool] = ..., wait_for_spider: _Optional[bool] = ..., generation: _Optional[int] = ..., workers: _Optional[int] = ..., shard: _Optional[int] = ..., shard_of: _Optional[str] = ..., running: _Optional[int] = ..., killed_processes: _Optional[int] = ..., isolated: _Optional[bool] = ..., paused: _Optional[bool] = ..., stopped: _Optional[bool] = ..., run: _Optional[int] = ..., project: _Optional[str] = ..., bundle: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class Constraints(_message.Message):
     __slots__ = ("node", "requests", "required", "preferred", "near", "apart", "spread", "tolerations")
@@ -291,6 +297,91 @@ class ListSchedulesResponse(_message.Message):
     SCHEDULES_FIELD_NUMBER: _ClassVar[int]
     schedules: _containers.RepeatedCompositeFieldContainer[Schedule]
     def __init__(self, schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ...) -> None: ...
+
+class Project(_message.Message):
+    __slots__ = ("name", "current", "versions", "labels", "rolled")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    current: str
+    versions: _containers.RepeatedCompositeFieldContainer[BundleVersion]
+    labels: _containers.ScalarMap[str, str]
+    rolled: int
+    def __init__(self, name: _Optional[str] = ..., current: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[BundleVersion, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., rolled: _Optional[int] = ...) -> None: ...
+
+class BundleVersion(_message.Message):
+    __slots__ = ("digest", "deploy_time", "by", "bytes", "spiders", "requirements")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEPLOY_TIME_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    SPIDERS_FIELD_NUMBER: _ClassVar[int]
+    REQUIREMENTS_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    deploy_time: int
+    by: str
+    bytes: int
+    spiders: _containers.RepeatedScalarFieldContainer[str]
+    requirements: int
+    def __init__(self, digest: _Optional[str] = ..., deploy_time: _Optional[int] = ..., by: _Optional[str] = ..., bytes: _Optional[int] = ..., spiders: _Optional[_Iterable[str]] = ..., requirements: _Optional[int] = ...) -> None: ...
+
+class ListProjectsResponse(_message.Message):
+    __slots__ = ("projects",)
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    projects: _containers.RepeatedCompositeFieldContainer[Project]
+    def __init__(self, projects: _Optional[_Iterable[_Union[Project, _Mapping]]] = ...) -> None: ...
+
+class DeployRequest(_message.Message):
+    __slots__ = ("project", "roll", "data")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ROLL_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    roll: bool
+    data: bytes
+    def __init__(self, project: _Optional[str] = ..., roll: _Optional[bool] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ProjectRequest(_message.Message):
+    __slots__ = ("name", "digest", "roll")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROLL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    roll: bool
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., roll: _Optional[bool] = ...) -> None: ...
+
+class RecordRequest(_message.Message):
+    __slots__ = ("project", "version", "roll")
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROLL_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    version: BundleVersion
+    roll: bool
+    def __init__(self, project: _Optional[str] = ..., version: _Optional[_Union[BundleVersion, _Mapping]] = ..., roll: _Optional[bool] = ...) -> None: ...
+
+class BundleRequest(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    def __init__(self, digest: _Optional[str] = ...) -> None: ...
+
+class BundleChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class AlertRule(_message.Message):
     __slots__ = ("name", "when", "labels", "channels", "limit", "for_s", "set_by")
@@ -818,3 +909,144 @@ class Score(_message.Message):
     points: float
     place: str
     def __init__(self, plugin: _Optional[str] = ..., weight: _Optional[float] = ..., points: _Optional[float] = ..., place: _Optional[str] = ...) -> None: ...
+
+class LogRequest(_message.Message):
+    __slots__ = ("name", "run", "positions", "follow")
+    class PositionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: LogPosition
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[_Union[LogPosition, _Mapping]] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    run: int
+    positions: _containers.MessageMap[int, LogPosition]
+    follow: bool
+    def __init__(self, name: _Optional[str] = ..., run: _Optional[int] = ..., positions: _Optional[_Mapping[int, LogPosition]] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class LogPosition(_message.Message):
+    __slots__ = ("epoch", "offset")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    offset: int
+    def __init__(self, epoch: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class LogPart(_message.Message):
+    __slots__ = ("epoch", "shard", "run", "node", "offset", "data", "note")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    shard: int
+    run: int
+    node: str
+    offset: int
+    data: bytes
+    note: str
+    def __init__(self, epoch: _Optional[int] = ..., shard: _Optional[int] = ..., run: _Optional[int] = ..., node: _Optional[str] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., note: _Optional[str] = ...) -> None: ...
+
+class LogPieces(_message.Message):
+    __slots__ = ("pieces",)
+    PIECES_FIELD_NUMBER: _ClassVar[int]
+    pieces: _containers.RepeatedCompositeFieldContainer[LogPiece]
+    def __init__(self, pieces: _Optional[_Iterable[_Union[LogPiece, _Mapping]]] = ...) -> None: ...
+
+class LogPiece(_message.Message):
+    __slots__ = ("id", "epoch", "shard", "run", "begin", "end", "open")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    epoch: int
+    shard: int
+    run: int
+    begin: int
+    end: int
+    open: bool
+    def __init__(self, id: _Optional[str] = ..., epoch: _Optional[int] = ..., shard: _Optional[int] = ..., run: _Optional[int] = ..., begin: _Optional[int] = ..., end: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
+
+class LogPassageRequest(_message.Message):
+    __slots__ = ("name", "id", "epoch", "shard", "offset")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    id: str
+    epoch: int
+    shard: int
+    offset: int
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., shard: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class LogPassage(_message.Message):
+    __slots__ = ("data", "offset", "open")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    offset: int
+    open: bool
+    def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
+
+class ItemFolders(_message.Message):
+    __slots__ = ("folders", "notes")
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    folders: _containers.RepeatedCompositeFieldContainer[ItemFolder]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, folders: _Optional[_Iterable[_Union[ItemFolder, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ItemFolder(_message.Message):
+    __slots__ = ("node", "place", "files", "moved")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    place: str
+    files: _containers.RepeatedCompositeFieldContainer[ItemFile]
+    moved: str
+    def __init__(self, node: _Optional[str] = ..., place: _Optional[str] = ..., files: _Optional[_Iterable[_Union[ItemFile, _Mapping]]] = ..., moved: _Optional[str] = ...) -> None: ...
+
+class ItemFile(_message.Message):
+    __slots__ = ("path", "size")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    size: int
+    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class ItemFileRequest(_message.Message):
+    __slots__ = ("name", "node", "path", "offset", "moved")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node: str
+    path: str
+    offset: int
+    moved: str
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., path: _Optional[str] = ..., offset: _Optional[int] = ..., moved: _Optional[str] = ...) -> None: ...
+
+class ItemFilePart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

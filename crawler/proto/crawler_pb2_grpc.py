@@ -198,6 +198,41 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
                 _registered_method=True)
+        self.DeployBundle = channel.stream_unary(
+                '/CrawlerMaster/DeployBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.DeployRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.ListProjects = channel.unary_unary(
+                '/CrawlerMaster/ListProjects',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.FromString,
+                _registered_method=True)
+        self.GetProject = channel.unary_unary(
+                '/CrawlerMaster/GetProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.RollbackProject = channel.unary_unary(
+                '/CrawlerMaster/RollbackProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.DeleteProject = channel.unary_unary(
+                '/CrawlerMaster/DeleteProject',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.RecordBundle = channel.unary_unary(
+                '/CrawlerMaster/RecordBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.FetchBundle = channel.unary_stream(
+                '/CrawlerMaster/FetchBundle',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.BundleRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleChunk.FromString,
+                _registered_method=True)
         self.ListAudit = channel.unary_unary(
                 '/CrawlerMaster/ListAudit',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.SerializeToString,
@@ -212,6 +247,21 @@ class CrawlerMasterStub:
                 '/CrawlerMaster/ListRuns',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
+        self.ReadLogs = channel.unary_stream(
+                '/CrawlerMaster/ReadLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+                _registered_method=True)
+        self.ListItemFiles = channel.unary_unary(
+                '/CrawlerMaster/ListItemFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+                _registered_method=True)
+        self.ReadItemFile = channel.unary_stream(
+                '/CrawlerMaster/ReadItemFile',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
                 _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/CrawlerMaster/ListAlerts',
@@ -275,7 +325,7 @@ class CrawlerMasterServicer:
 
     def UpdateResource(self, request, context):
         """PUT /crawler/resource/{name}, body: the whole message. Replaces spider, parameters, labels,
-        priority, constraints, retries, workers and isolated. Another spider or other parameters start
+        priority, constraints, retries, workers, isolated, project and bundle. Another spider or other parameters start
         another run, except settings of the crawl that change while it runs (docs/settings.md).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -500,6 +550,57 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeployBundle(self, request_iterator, context):
+        """POST /crawler/projects/{name}/bundles?roll=, body: the bundle. Any master takes it. The answer is
+        the project with the bundle as its current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjects(self, request, context):
+        """GET /crawler/projects: every project, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProject(self, request, context):
+        """GET /crawler/projects/{name}. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackProject(self, request, context):
+        """POST /crawler/projects/{name}/rollback, body: digest, roll. Without a digest the version before
+        the current one counts again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProject(self, request, context):
+        """DELETE /crawler/projects/{name}. FAILED_PRECONDITION while an unfinished task names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordBundle(self, request, context):
+        """For masters only, and not over HTTP: the bundle is kept, and becomes the current one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchBundle(self, request, context):
+        """For nodes only, and not over HTTP: the bytes of a bundle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAudit(self, request, context):
         """GET /crawler/audit?limit=: the last changes that callers asked for and the last refusals, the
         oldest first, as the leader has seen them. A new leader begins with what it has seen itself.
@@ -518,6 +619,29 @@ class CrawlerMasterServicer:
 
     def ListRuns(self, request, context):
         """GET /crawler/runs?state=&limit=: the latest runs of all tasks, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLogs(self, request, context):
+        """GET /crawler/resource/{name}/logs?run=&offset=&follow=: the log of a run of a task, whichever
+        workers have it. With `follow` the stream goes on until the run has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItemFiles(self, request, context):
+        """Which files of items the workers have of a task. Over HTTP, GET /crawler/resource/{name}/items?id=
+        &epoch= answers the items themselves, as JSON lines. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItemFile(self, request, context):
+        """The bytes of one of these files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -736,6 +860,41 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Schedule.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Schedule.SerializeToString,
             ),
+            'DeployBundle': grpc.stream_unary_rpc_method_handler(
+                    servicer.DeployBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.DeployRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'ListProjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjects,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'GetProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'RollbackProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'DeleteProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProject,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'RecordBundle': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'FetchBundle': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBundle,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.BundleChunk.SerializeToString,
+            ),
             'ListAudit': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAudit,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListAuditRequest.FromString,
@@ -750,6 +909,21 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ReadLogs': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPart.SerializeToString,
+            ),
+            'ListItemFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItemFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ReadItemFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadItemFile,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -1664,6 +1838,195 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def DeployBundle(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/CrawlerMaster/DeployBundle',
+            crawler_dot_proto_dot_crawler__pb2.DeployRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListProjects',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RollbackProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DeleteProject',
+            crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/RecordBundle',
+            crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/FetchBundle',
+            crawler_dot_proto_dot_crawler__pb2.BundleRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.BundleChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAudit(request,
             target,
             options=(),
@@ -1734,6 +2097,87 @@ class CrawlerMaster:
             '/CrawlerMaster/ListRuns',
             crawler_dot_proto_dot_crawler__pb2.ListRunsRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadLogs',
+            crawler_dot_proto_dot_crawler__pb2.LogRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItemFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListItemFiles',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItemFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/CrawlerMaster/ReadItemFile',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1961,6 +2405,26 @@ class CrawlerWorkerStub:
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
                 _registered_method=True)
+        self.ListLogs = channel.unary_unary(
+                '/CrawlerWorker/ListLogs',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+                _registered_method=True)
+        self.ReadLog = channel.unary_unary(
+                '/CrawlerWorker/ReadLog',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+                _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/CrawlerWorker/ListItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+                _registered_method=True)
+        self.ReadItems = channel.unary_unary(
+                '/CrawlerWorker/ReadItems',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
 
 
 class CrawlerWorkerServicer:
@@ -1990,6 +2454,35 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLogs(self, request, context):
+        """For masters only: the pieces of the log of a task that are here. Only the name of the request
+        counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLog(self, request, context):
+        """For masters only: lines of one piece.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """For masters only: the files of items of a task that are here. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadItems(self, request, context):
+        """For masters only: bytes of one of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CrawlerWorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -2007,6 +2500,26 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListProcesses,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                     response_serializer=google_dot_protobuf_dot_struct__pb2.ListValue.SerializeToString,
+            ),
+            'ListLogs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLogs,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPieces.SerializeToString,
+            ),
+            'ReadLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadLog,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.LogPassage.SerializeToString,
+            ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ReadItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadItems,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2093,6 +2606,114 @@ class CrawlerWorker:
             '/CrawlerWorker/ListProcesses',
             google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             google_dot_protobuf_dot_struct__pb2.ListValue.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLogs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListLogs',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPieces.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadLog',
+            crawler_dot_proto_dot_crawler__pb2.LogPassageRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.LogPassage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListItems',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ReadItems',
+            crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
             options,
             channel_credentials,
             insecure,

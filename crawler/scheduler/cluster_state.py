@@ -122,6 +122,6 @@ class ClusterState:
         load = load_of(resource.spec)
         if load.repels:
             self.relevant_labels.hear(load)
-        awaited = resource.spec.spider_name if resource.awaits_spider else ""
+        awaited = resource.spec.offered_as if resource.awaits_spider else ""
         group = self.group_of(resource)
         return Holding(resource.state, resource.owner, load, group, awaited, resource.spec)

@@ -120,9 +120,10 @@ class Framework:
         else:
             wanted = self._labels.union(_named(task), relevant_labels.labels)
             labels = tuple(sorted(pair for pair in spec.labels.items() if pair[0] in wanted))
-        spider = spec.spider or spec.name
+        spider = spec.offered_as
         return (
             spider if spider in relevant_labels else "",
+            bool(spec.project),
             labels,
             spec.constraints,
             task.failed_on,

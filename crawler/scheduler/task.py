@@ -33,9 +33,15 @@ class Task:
 
     @property
     def spider_name(self) -> str:
-        """The spider that runs it. Tasks placed together may differ in spiders that no worker
-        lists."""
-        return self.spec.spider_name
+        """The spider that runs it, as workers list it: of a project, `project/spider`. Tasks placed
+        together may differ in spiders that no worker lists."""
+        return self.spec.offered_as
+
+    @property
+    def project(self) -> str:
+        """The project that has its spider; empty if the workers themselves have it. Tasks placed
+        together either all have one or none."""
+        return self.spec.project
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from marshmallow import ValidationError, fields
 
 from crawler.errors import shown
 from crawler.model.constraints import Constraints
+from crawler.model.projects import DIGEST_WORDS, PROJECT_WORDS, is_digest, is_project_name
 from crawler.schemas import constraint_json
 from crawler.schemas.parameters import integer, is_text, normal
 from crawler.schemas.readers import Faulty
@@ -54,6 +55,24 @@ class Name(fields.Field[str]):
                 f"{shown(value)} is not allowed; allowed are 1 to {MAX_NAME} characters "
                 "without '/' and control characters, but not 'election'"
             )
+        return str(value)
+
+
+class ProjectName(Text):
+    """The name of a project; empty where none is meant."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if value != "" and not (is_text(value) and is_project_name(value)):
+            raise ValidationError(f"{shown(value)} is not allowed; allowed are {PROJECT_WORDS}")
+        return str(value)
+
+
+class Digest(Text):
+    """The digest of a bundle; empty where none is meant."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if value != "" and not (is_text(value) and is_digest(value)):
+            raise ValidationError(f"{shown(value)} is not allowed; allowed are {DIGEST_WORDS}")
         return str(value)
 
 

@@ -23,9 +23,11 @@ from crawler.schemas.task_fields import (
     MAX_NAME,
     MISSING,
     Asked,
+    Digest,
     Labels,
     Name,
     Parameters,
+    ProjectName,
     Text,
     Truth,
     Whole,
@@ -63,7 +65,7 @@ _ECHOED = frozenset(
 ) | {
     *("assigned_time", "failed_on", "kills", "killed_processes"),
     *("generation", "shard", "shard_of", "running"),
-    *("paused", "stopped", "run"),
+    *("paused", "stopped", "run", "digest"),
 }
 """The fields that the cluster adds to a resource. A client that sends back a resource includes
 them."""
@@ -143,6 +145,14 @@ class SpecSchema(Request):
     retries = Whole(0, MAX_RETRIES, load_default=0)
     workers = Whole(1, MAX_WORKERS, load_default=1)
     isolated = Truth(load_default=False)
+    project = ProjectName(load_default="")
+    bundle = Digest(load_default="")
+
+    @validates_schema
+    def _check_bundle(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Check that a task that keeps to a bundle names the project of it."""
+        if data["bundle"] and not data["project"]:
+            raise ValidationError({"bundle": ["needs a project; name it with project"]})
 
     @validates_schema(skip_on_field_errors=False)
     def _check_own_labels(self, data: dict[str, Any], **kwargs: Any) -> None:

@@ -137,6 +137,12 @@ HISTORY = Form(
     "sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or nothing",
     mask=without_login,
 )
+SHARED = Form(
+    r"((s3|gs)://[^/\s][^\s]*|/[^\x00-\x1f]*)?",
+    "s3://bucket/folder, gs://bucket/folder, a path from the root such as /mnt/items, or nothing",
+    mask=without_login,
+)
+"""Where workers share files."""
 WEB = Form(
     r"(https?://[^\s\x00-\x1f\x7f/?#@]+([/?][^\s]*)?)?", "an http:// or https:// URL", _is_url
 )

@@ -43,10 +43,11 @@ def adopt(settings: CrawlSettings, given: CrawlSettings) -> None:
 
 
 def changes(before: Spec, after: Spec) -> Mapping[str, bool]:
-    """Return the paths of what differs between two specifications for a run: `spider`,
-    `parameters.depth`, `parameters.settings.delay_s`; and for each whether it needs another
-    run."""
-    found = {"spider": True} if before.spider_name != after.spider_name else {}
+    """Return the paths of what differs between two specifications for a run: `spider`, `project`,
+    `parameters.depth`, `parameters.settings.delay_s`; and for each whether it needs another run."""
+    asked = ("spider_name", "project", "bundle")
+    differ = [name for name in asked if getattr(before, name) != getattr(after, name)]
+    found = {name.removesuffix("_name"): True for name in differ}
     for path, needs_run in sorted(_differing(before.parameters, after.parameters)):
         found[path] = needs_run or found.get(path, False)
     return found

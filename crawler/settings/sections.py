@@ -16,6 +16,7 @@ from crawler.model.records import Spec
 from crawler.settings import forms
 from crawler.settings.alerts import AlertSettings
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.oidc import OidcSettings
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.setting import setting
@@ -155,6 +156,9 @@ class CoordinationSettings:
         form=forms.PATH,
     )
     schedules: str = setting("/crawler/schedules", "Prefix of the schedules.", form=forms.PATH)
+    projects: str = setting(
+        "/crawler/projects", "Prefix of the deployed projects.", form=forms.PATH
+    )
     alerts: str = setting(
         "/crawler/alerts", "Prefix of the rules of alerts, and of what they found.", form=forms.PATH
     )
@@ -251,6 +255,34 @@ class LogSettings:
     audit_adds: bool = setting(
         False, "Whether the audit has each added task, too. There may be thousands a second."
     )
+    folder: str = setting(
+        "logs",
+        "Folder of the logs of runs, which `crawler logs` shows. The workers of one machine share "
+        "it. If empty, a worker keeps none.",
+    )
+    run_bytes: int = setting(
+        10_000_000,
+        "Maximum number of bytes that the log of one run keeps. Beyond that its oldest lines are "
+        "dropped, a quarter at a time.",
+        unit="bytes",
+        least=4096,
+        most=2**40,
+    )
+    total_bytes: int = setting(
+        1_000_000_000,
+        "Maximum number of bytes that the logs of all runs keep on one machine. Beyond that the "
+        "oldest files are removed.",
+        unit="bytes",
+        least=65_536,
+        most=2**50,
+    )
+    keep_s: float = setting(
+        1_209_600.0,
+        "A worker removes the log of a run when nothing was added to it for this long.",
+        unit="s",
+        least=1,
+        most=315_360_000,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -270,6 +302,20 @@ class HistorySettings:
 
 
 @dataclass(frozen=True, repr=False)
+class ItemsSettings:
+    """Where the finished items of all workers go; see docs/items.md."""
+
+    url: str = setting(
+        "",
+        "Place to which workers move finished files of items: s3://bucket/folder, "
+        "gs://bucket/folder, or a folder that all machines share, as /mnt/items. If empty, they "
+        "stay on each machine.",
+        form=forms.SHARED,
+        secret=True,
+    )
+
+
+@dataclass(frozen=True, repr=False)
 class Settings:
     """All settings, with one field for each section."""
 
@@ -280,9 +326,11 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     tls: TlsSettings = field(default_factory=TlsSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    items: ItemsSettings = field(default_factory=ItemsSettings)
     frontier: FrontierSettings = field(default_factory=FrontierSettings)
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
+    deploy: DeploySettings = field(default_factory=DeploySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     logs: LogSettings = field(default_factory=LogSettings)

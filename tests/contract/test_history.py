@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from crawler.history.database import Database
+from crawler.history.events import Seen, events_of
 from crawler.history.failures import Away
 from crawler.history.migrations.steps import HEAD, current, migrate
 from crawler.history.store import SLACK, HistoryStore
@@ -147,6 +148,22 @@ def test_what_is_old_is_forgotten_but_no_run_that_goes_on(store):
     assert kinds(store, "x-0") == []
     assert kinds(store, "x-1") == [Kind.PLACED, Kind.BEGUN]
     assert Kind.ENDED in kinds(store, "x-2")
+
+
+def test_nothing_that_is_forgotten_looks_unfinished_meanwhile(url, monkeypatch):
+    """In whatever order the database has the rows: a new leader would end it once more."""
+    monkeypatch.setattr("crawler.history.database.DELETED_AT_ONCE", 1)
+    database = Database(url)
+    database.migrate()
+    for number in range(3):
+        seen = [*changes(life(number)), Seen(life(number)[-1], None, 2000)]
+        for event in [event for each in reversed(seen) for event in events_of(each)]:
+            database.write([event])
+    while database.forget(10**15):
+        assert database.open_runs() == []
+        assert database.tasks() == []
+    assert database.of_task("x-0", 10) == []
+    database.close()
 
 
 def test_an_event_that_the_database_refuses_costs_no_other(store):

@@ -40,7 +40,7 @@ def main(folder, deadline_s):
             guard.hold(0, TTL_S)
             guard.deadline(until_s)
         pids = [each.pid for each in processes]
-        told = {"pids": pids, "zygote": place.crew._starter.spawner.pid, "until_s": until_s}
+        told = {"pids": pids, "zygote": place.crew.spawner.pid, "until_s": until_s}
         print(json.dumps(told), flush=True)
         gevent.sleep(3600)
 

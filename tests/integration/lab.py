@@ -180,6 +180,11 @@ class Lab:
             node = self._nodes[title]
             eventually(lambda n=node: until(f"127.0.0.1:{n.http}"), what=f"{title} is up")
 
+    def forget(self, title):
+        """Stop a node, if it runs. It may be started with another program then, on other ports."""
+        if title in self._nodes:
+            self._nodes.pop(title).process.stop()
+
     def links(self, *titles):
         """The links between these nodes, or all of them, and etcd: one for each endpoint."""
         return [link for title in titles or self._links for link in self._links[title]]
@@ -373,9 +378,9 @@ def crawler(*arguments, cwd=ROOT, **environment):
     return forks.run(arguments, cwd=cwd, env=env, timeout_s=120)
 
 
-def crawler_here(*arguments, cwd=ROOT, **environment):
+def crawler_here(*arguments, cwd=ROOT, given=None, **environment):
     """As `crawler`, but in this process, which saves half a second: for one case of many, or what
-    is refused before anything is started."""
+    is refused before anything is started. `given` is what it reads as its input."""
     out, err, root = io.StringIO(), io.StringIO(), logging.getLogger()
     handlers, level, path = root.handlers[:], root.level, sys.path[:]
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -385,6 +390,7 @@ def crawler_here(*arguments, cwd=ROOT, **environment):
             with (
                 mock.patch.object(sys, "argv", command),
                 mock.patch.dict(os.environ, environment),
+                mock.patch.object(sys, "stdin", sys.stdin if given is None else io.StringIO(given)),
             ):
                 status = cli.main()
     finally:

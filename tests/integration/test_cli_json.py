@@ -8,6 +8,7 @@ from crawler.api.http import bodies
 from crawler.cli import cluster
 from crawler.cli.base import commands
 from crawler.model.alerts import Alert, AlertRule, When
+from crawler.model.projects import Version
 from crawler.model.records import Query, Spec
 from crawler.model.secrets import SecretWish
 from tests.integration.test_cli_cluster import Emptying, ItsCrawls, left, run  # noqa: F401
@@ -19,6 +20,7 @@ def backend():
     backend = FakeBackend()
     for name in ("x", "y"):
         backend.add(Spec(name, "books", {"depth": 2}, {"site": "shop"}), CALL)
+    backend.deploy("shop", Version("a" * 64, 5, "ann", 9, ("books",)), False, CALL)
     backend.set_secret(SecretWish("shop-login", "s"), CALL)
     backend.set_alert_rule(RULE, CALL)
     backend.known_alerts.append(ALERT)
@@ -35,6 +37,7 @@ OBJECTS = {
     ("plugins",): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
     ("strategy", "random"): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
     ("drain", "2"): lambda backend: bodies.node(backend.drain("2", CALL)),
+    ("rollback", "shop", "a" * 64): lambda backend: bodies.project(backend.project("shop", CALL)),
     ("uncordon", "2"): lambda backend: bodies.node(backend.uncordon("2", CALL)),
 }
 LISTS = {
@@ -42,6 +45,7 @@ LISTS = {
     ("tasks", "--label=site=none"): lambda backend: [],
     ("nodes",): lambda backend: bodies.nodes(backend.nodes(CALL))["nodes"],
     ("secret", "list"): lambda backend: bodies.secrets(backend.secrets(CALL))["secrets"],
+    ("projects",): lambda backend: bodies.projects(backend.projects(CALL))["projects"],
     ("alert", "rule", "list"): lambda it: bodies.alert_rules(it.alert_rules(CALL))["rules"],
     ("alerts",): lambda backend: bodies.alerts(backend.alerts(CALL))["alerts"],
     ("token", "list"): lambda backend: [],

@@ -2,15 +2,17 @@
 
 import json
 
+import gevent
 import pytest
 
-from crawler.errors import CrawlerError
+from crawler.coordination.store import Put
+from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.access import Role, TokenWish
 from crawler.model.history import Kind, RunQuery, RunState
 from crawler.model.records import Spec, State
 from crawler.model.schedules import ScheduleWish
 from crawler.settings.sections import HistorySettings
-from tests.clusters import CALL, Cluster, request
+from tests.clusters import CALL, KEYS, Cluster, Shared, request
 from tests.databases import Postgres, started
 from tests.integration.test_audit import run
 from tests.integration.test_doors import with_token
@@ -137,3 +139,81 @@ def test_the_history_names_the_schedule_that_began_a_run_and_its_number(cluster,
     assert [each.run for each in events] == [1] * 4 + [2] * 4
     [latest, first] = client.runs(RunQuery(), CALL)
     assert (latest.run, latest.who, first.run) == (2, "schedule nightly", 1)
+
+
+class Answering(Shared):
+    """A store that carries out each write of a task at once, and answers late or never."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.late_s = 0.0
+        self.lost = 0
+        """So many answers get lost."""
+        self.is_away = self.goes_away = False
+        """Whether it answers nothing, and whether it goes away when an answer gets lost."""
+
+    def txn(self, compares, success, failure=()):
+        self._check()
+        result = self._store.txn(compares, success, failure)
+        puts = (each.key for each in success if isinstance(each, Put))
+        if any(key.startswith(KEYS.resources) and KEYS.resource_name(key) for key in puts):
+            gevent.sleep(self.late_s)
+            if self.lost:
+                self.lost -= 1
+                self.is_away = self.goes_away
+                raise OutcomeUnknown("the answer was lost")
+        return result
+
+    def range(self, *given):
+        self._check()
+        return self._store.range(*given)
+
+    def watch(self, *given, **more):
+        return Holding(self, self._store.watch(*given, **more))
+
+    def _check(self):
+        if self.is_away:
+            raise Unavailable("etcd is away")
+
+
+class Holding:
+    """A watch that tells nothing while its store is away."""
+
+    def __init__(self, store, watch):
+        self._store, self._watch = store, watch
+
+    def __iter__(self):
+        for batch in self._watch:
+            while self._store.is_away:
+                gevent.sleep(0.01)
+            yield batch
+
+    def close(self):
+        self._watch.close()
+
+
+@pytest.mark.parametrize(("late_s", "lost"), [(0.15, 0), (0.0, 1)], ids=["late", "lost"])
+def test_a_change_is_told_though_the_watch_knows_it_before_the_answer_comes(
+    cluster, site, late_s, lost
+):
+    """The mirror waits for the answer to an own write for a moment only."""
+    store = Answering(cluster.store)
+    client = cluster.client(cluster.master("m1", store=store, history=HistorySettings()))
+    cluster.worker("w1", [SPIDER])
+    store.late_s, store.lost = late_s, lost
+    client.add(task(site, "x"), CALL)
+    eventually(lambda: kinds(client, "x") == WHOLE, what="all is told")
+
+
+def test_what_was_written_while_nobody_could_tell_is_looked_for_once_it_can_be_read(cluster, site):
+    store = Answering(cluster.store)
+    client = cluster.client(cluster.master("m1", store=store, history=HistorySettings()))
+    cluster.worker("w1", [SPIDER])
+
+    store.goes_away = True
+    for name in ("x", "y"):
+        store.lost = 1
+        with pytest.raises(CrawlerError):
+            client.add(task(site, name), CALL)
+        store.is_away = False
+        eventually(lambda name=name: kinds(client, name) == WHOLE, what=f"all of {name} is told")

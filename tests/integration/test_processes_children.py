@@ -23,7 +23,13 @@ from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.sections import ApiSettings, EtcdSettings, NodeSettings, Settings
+from crawler.settings.sections import (
+    ApiSettings,
+    EtcdSettings,
+    HistorySettings,
+    NodeSettings,
+    Settings,
+)
 from crawler.settings.worker import WorkerSettings
 from tests.site import Site
 from tests.site.crawling import lines
@@ -48,7 +54,10 @@ class Looking(Spider):
         [settings] = [each for each in gc.get_objects() if isinstance(each, Settings)]
         yield {
             "environment": dict(os.environ),
-            "secrets": [settings.etcd.password, settings.etcd.user, settings.node.grpc],
+            "secrets": [
+                *(settings.etcd.password, settings.etcd.user),
+                *(settings.node.grpc, settings.history.url),
+            ],
             "pid": os.getpid(),
             "group": os.getpgid(0),
             "nice": os.nice(0),
@@ -80,6 +89,7 @@ def settings_of(folder, **worker):
         etcd=EtcdSettings(user="crawler", password=PASSWORD),
         api=ApiSettings(),
         node=NodeSettings(grpc="127.0.0.1:12345"),
+        history=HistorySettings(url=f"postgresql://crawler:{PASSWORD}@127.0.0.1/history"),
         crawl=CrawlSettings(delay_s=0.0, robots=False),
         spiders=("spiders/looking_spider.py",),
         folder=str(folder),
@@ -115,7 +125,7 @@ def crawled(runs, site, folder):
 def test_a_crawl_process_has_nothing_that_opens_the_cluster(
     tmp_path, site, fork, monkeypatch, capfd
 ):
-    for name in ("CRAWLER_ETCD_PASSWORD", "MY_ETCD_PASSWORD"):
+    for name in ("CRAWLER_ETCD_PASSWORD", "MY_ETCD_PASSWORD", "CRAWLER_HISTORY_URL"):
         monkeypatch.setenv(name, PASSWORD)
     monkeypatch.setenv("CRAWLER_NODE_GRPC", "127.0.0.1:12345")
     monkeypatch.setenv("OF_THE_SPIDER", "token")
@@ -125,7 +135,7 @@ def test_a_crawl_process_has_nothing_that_opens_the_cluster(
             environment = file.read()
     assert PASSWORD not in json.dumps(seen)
     assert "127.0.0.1:12345" not in json.dumps(seen)
-    assert seen["secrets"] == ["", "", ""]
+    assert seen["secrets"] == ["", "", "", HistorySettings().url]
     assert seen["environment"]["OF_THE_SPIDER"] == "token"
     assert "OF_THE_SPIDER=token" in environment
     assert "CRAWLER_ETCD" not in environment
@@ -161,7 +171,7 @@ def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(open_folder, s
         assert seen["uid"] == nobody.pw_uid
         assert set(seen["groups"]) <= set(os.getgrouplist("nobody", nobody.pw_gid))
         pidfd = os.pidfd_open(seen["pid"])
-        os.kill(crew._starter.spawner.pid, signal.SIGKILL)
+        os.kill(crew.spawner.pid, signal.SIGKILL)
         eventually(lambda: is_over(pidfd), what="it is gone, too")
         os.close(pidfd)
 

@@ -323,14 +323,14 @@ def test_the_zygote_takes_its_processes_with_it_and_others_come(place, runs):
         runs.start(place.resource(name, host=f"127.0.8.{number + 1}", settings=SLOW))
     for name in names:
         waits_for_pages(runs, name, 2)
-    before = place.crew._starter.spawner.pid
+    before = place.crew.spawner.pid
     os.kill(before, signal.SIGKILL)
     for name in names:
         report = ended(runs, name)
         assert (report.interrupted, report.charged) == (True, False)
     place.full()
-    assert place.crew._starter.spawner.pid != before
-    assert [*zygotes()] == [place.crew._starter.spawner.pid]
+    assert place.crew.spawner.pid != before
+    assert [*zygotes()] == [place.crew.spawner.pid]
     for number, name in enumerate(names):
         assert goes_on(place, runs, name, host=f"127.0.8.{number + 1}").counts.pages == PAGES
         assert_each_once(place, name)

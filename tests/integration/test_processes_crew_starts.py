@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from crawler.coordination.keys import WORKER
 from crawler.node.node import Node
 from crawler.settings.worker import WorkerSettings
 from crawler.supervision import Supervisor
+from tests import forks
 from tests.clusters import Cluster, Shared, request
 from tests.crews import SPIDERS, Place, ended
 from tests.integration.lab import ROOT
@@ -202,19 +201,11 @@ def test_a_signal_ends_a_worker_whose_spiders_load(tmp_path, number):
     (tmp_path / "config.yaml").write_text("spiders: [spiders.py]\nlogs: {style: json}\n")
     hold(tmp_path)
     listen = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--etcd", "127.0.0.1:1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crawler", "worker", *listen],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    given = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with forks.Piped(["worker", *listen], given, cwd=tmp_path) as process:
         eventually(lambda: loading(tmp_path))
         process.send_signal(number)
-        _, log = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
+        _, log = process.communicate(PATIENCE_S)
     assert process.returncode == 0
     assert '"node stopped"' in log
     assert '"node started"' not in log

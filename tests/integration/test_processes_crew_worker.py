@@ -121,7 +121,7 @@ def test_all_is_crawled_once_whatever_dies(tmp_path, seed):
             leader.look()
             pids = [each.pid for each in place.serving()]
             if chance.random() < 0.2:
-                pids = [place.crew._starter.spawner.pid]
+                pids = [place.crew.spawner.pid]
             if pids:
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(pids), signal.SIGKILL)

@@ -1,6 +1,7 @@
 """The tasks of a cluster go on where they were: real workers of one machine that are killed,
 stopped, paused and drained."""
 
+import glob
 import re
 from collections import Counter
 
@@ -88,7 +89,8 @@ class Task:
         return list((self.lab.folder / "items" / self.name).glob("*.part"))
 
     def states(self):
-        return list((self.lab.folder / "frontier").glob(f"{self.name}/*/frontier.db"))
+        # pathlib's own fails if a folder goes while it looks.
+        return glob.glob(f"{self.lab.folder}/frontier/{self.name}/*/frontier.db")
 
     def assert_whole(self, most_again):
         """Each page was fetched, few of them again, and each item is there once."""

@@ -135,8 +135,13 @@ BAD = {
 """Spiders that cannot be loaded, none at all in the end, and the beginning of what is said."""
 
 
-@pytest.mark.parametrize("source", BAD, ids=["syntax", "raises", "exits", "missing"])
-@pytest.mark.parametrize("processes", [1, pytest.param(3, marks=deep)])
+@pytest.mark.parametrize(
+    ("source", "processes"),
+    [
+        ("raise ValueError('no shop')", 1),
+        *(pytest.param(source, processes, marks=deep) for source in BAD for processes in (1, 3)),
+    ],
+)
 def test_spiders_that_cannot_be_loaded_stop_it_and_one_process_says_why(
     lab, serve, source, processes
 ):
@@ -163,19 +168,20 @@ def settings_of(lab, spider):
     return str(path)
 
 
-def test_processes_that_cannot_start_at_the_same_time_end_it_once(lab, serve):
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=deep)])
+def test_processes_that_cannot_start_at_the_same_time_end_it_once(lab, serve, tmp_path, processes):
     """gunicorn itself would end with a traceback: each of them would have it halt."""
     gate, source = (
-        lab.folder / "gate",
+        tmp_path / "gate",
         "import os, time\n{begun}\nwhile not {gate}: time.sleep(0.01)\n",
     )
-    begun = f"open({str(lab.folder)!r} + f'/begun-{{os.getpid()}}', 'w').close()"
-    file = lab.folder / "together.py"
+    begun = f"open({str(tmp_path)!r} + f'/begun-{{os.getpid()}}', 'w').close()"
+    file = tmp_path / "together.py"
     file.write_text(
         source.format(begun=begun, gate=f"os.path.exists({str(gate)!r})") + "raise ValueError"
     )
-    server = serve(f"{PATIENT} -w 4", CRAWLER_CONFIG=settings_of(lab, file))
-    eventually(lambda: len(list(lab.folder.glob("begun-*"))) == 4, what="all of them load")
+    server = serve(f"{PATIENT} -w {processes}", CRAWLER_CONFIG=settings_of(lab, file))
+    eventually(lambda: len(list(tmp_path.glob("begun-*"))) == processes, what="all of them load")
     gate.touch()
     assert server.process.wait(PATIENCE_S)
     assert server.process.exit_code == 4
@@ -224,7 +230,7 @@ time.sleep(3600)
 """
 
 
-@pytest.mark.parametrize("send", [terminate, interrupt])
+@pytest.mark.parametrize("send", [terminate, pytest.param(interrupt, marks=deep)])
 def test_a_signal_ends_it_while_its_spiders_load(lab, serve, tmp_path, send):
     file = tmp_path / "endless.py"
     file.write_text(ENDLESS.format(folder=str(tmp_path)))

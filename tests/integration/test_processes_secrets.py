@@ -3,10 +3,7 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
 
@@ -18,12 +15,14 @@ from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.engine.http import urls
+from crawler.local import cluster as cluster_module
 from crawler.local.cluster import LocalCluster
 from crawler.model.records import Spec, State
 from crawler.model.secrets import SecretWish
 from crawler.proto import crawler_pb2 as pb
 from crawler.settings.sections import EtcdSettings
-from tests.integration.lab import ROOT
+from tests import forks
+from tests.integration.lab import crawler_here
 from tests.site import Site
 from tests.site.asked import html
 from tests.waiting import eventually
@@ -124,9 +123,11 @@ def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("canary")
     (folder / "leaky.py").write_text(SPIDERS)
     (folder / "settings.yaml").write_text(SETTINGS)
-    with LocalCluster(str(folder / "settings.yaml"), masters=2, workers=1) as cluster:
-        cluster.place = folder
-        yield cluster
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_module, "LocalProcess", forks.ForkedProcess)
+        with LocalCluster(str(folder / "settings.yaml"), masters=2, workers=1) as cluster:
+            cluster.place = folder
+            yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +151,8 @@ def ended(client, name):
 
 def command(cluster, *words, given=""):
     """Run a command of the command line. Returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "crawler", *words, "--master", cluster.masters[0].grpc],
-        cwd=ROOT,
-        input=given,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "XDG_CONFIG_HOME": str(cluster.place)},
-    )
+    master, home = cluster.masters[0].grpc, str(cluster.place)
+    done = crawler_here(*words, "--master", master, given=given, XDG_CONFIG_HOME=home)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -20,6 +20,7 @@ from crawler.local.processes import LocalProcess
 from crawler.model.records import Query, Spec
 from crawler.settings.tls_files import Pem
 from tests import forks
+from tests.depth import examples
 from tests.integration.lab import ROOT, crawler_here
 from tests.waiting import eventually
 
@@ -31,7 +32,7 @@ crawl: {retries: 0}
 spiders: [{name: short, items: [{match: p, fields: {text: p}}]}]
 """
 TASK = {"spider": "short", "parameters": {"start_urls": ["http://127.0.0.1:1/"]}}
-ENOUGH = 20
+ENOUGH = examples(50)
 """So many requests of each kind show that nothing fails."""
 
 

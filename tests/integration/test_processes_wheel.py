@@ -6,6 +6,7 @@ import pytest
 
 from crawler.local.cluster import is_ready
 from crawler.local.ports import free_ports
+from tests.depth import deep
 from tests.installed import Installed, build_wheel
 from tests.integration.lab import ROOT, interrupt, terminate
 from tests.waiting import PATIENCE_S, eventually
@@ -72,6 +73,7 @@ def test_the_demo_crawls_the_bookshop(start, tmp_path):
     assert (tmp_path / "items" / "travel").is_dir()
 
 
+@deep
 def test_a_cluster_is_up_until_it_is_interrupted(start):
     up = start("crawler", "up")
     eventually(lambda: "Ctrl-C" in up.tail(100), what="it says how to end it")

@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from crawler.api.health import Health
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.server import RpcServer
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.cli.base import commands
 from crawler.cli.index import INDEX
 from crawler.metrics import Metrics
+from crawler.model.projects import Version
 from crawler.model.records import Owner, Spec
 from crawler.runtime import quiet_grpc
 from crawler.settings.sections import ApiSettings
@@ -22,7 +25,7 @@ from tests.depth import deep
 from tests.integration.lab import ROOT, crawler_here
 from tests.site import Site
 from tests.site.crawling import lines
-from tests.unit.api.fakes import CALL, FakeBackend, Master, running
+from tests.unit.api.fakes import CALL, FakeBackend, FakeLogs, Master, running
 from tests.unit.api.test_worker_statistics import FakeCrawls
 from tests.waiting import PATIENCE_S
 
@@ -132,12 +135,16 @@ CLIENTS = {
     "alerts": [],
     "audit": [],
     "delete": ["--label=team=none"],
+    "deploy": [str(ROOT / "tests" / "data" / "project"), "--project=shop"],
     "drain": ["2"],
     "explain": ["fiction"],
     "history": ["fiction"],
+    "logs": ["fiction", "--run=1"],
     "nodes": [],
     "runs": [],
     "plugins": [],
+    "projects": [],
+    "rollback": ["shop", "a" * 64],
     "schedule": ["list"],
     "secret": ["list"],
     "stats": ["fiction"],
@@ -164,11 +171,15 @@ def test_each_command_that_asks_a_master_is_tested():
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a master, with a task on a worker."""
-    servicer = CrawlsServicer(FakeCrawls())
+    servicer = CrawlsServicer(FakeCrawls(), logs=FakeLogs())
     worker = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     worker.start()
     backend = FakeBackend()
-    with running(Master(backend)) as (master,):
+    version = Version("a" * 64, spiders=("books",))
+    bundles = SimpleNamespace(take=lambda project, chunks, by: (list(chunks), version)[1])
+    reached = f"127.0.0.1:{worker.port}"
+    reach = lambda _: CrawlsClient(reached)  # noqa: E731
+    with running(Master(backend, bundles=bundles, reach=reach)) as (master,):
         added = backend.add(Spec("fiction", "books"), CALL)
         owner = Owner("w-1", f"127.0.0.1:{worker.port}")
         backend.resources["fiction"] = added.replace(owner=owner)

@@ -24,6 +24,7 @@ from crawler.settings.worker import IN_PROCESS, FrontierSettings, WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
 from tests.model.engine import ModelEngine, RunRecord
 from tests.model.network import Link, Record, Wire
+from tests.model.states import NoFiles
 from tests.model.timeline import NodeClock, Timeline
 
 TTL_S = 5
@@ -125,7 +126,7 @@ class Process:
             )
             kept = states(self)
             items = Path(settings.folder, settings.worker.items)
-            crew = InProcess(self.engine, Sinks({}), items, kept)
+            crew = InProcess(self.engine, Sinks({}), items, kept, NoFiles())
             self.role = Worker(self.link, settings, crew, kept, self.clock, **own)
 
     def __str__(self) -> str:

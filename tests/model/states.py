@@ -26,6 +26,13 @@ PATIENCE_S = 0.5
 """A run waits so long for the one before it. Then it takes over."""
 
 
+class NoFiles:
+    """The crawls of the model write no files, so nothing tells of their past; no thread looks."""
+
+    def check(self, resource: Resource) -> None:
+        """No run is refused for it."""
+
+
 class Record:
     """What is kept of one task."""
 

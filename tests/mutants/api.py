@@ -29,14 +29,14 @@ MUTANTS = [
     Mutant(
         "a spider that nobody offers is taken",
         "crawler/node/master/backend.py",
-        "Add(spec, objection, faults, self._alone, waits=wait_for_spider)",
+        "Add(spec, objection, faults, self._alone, waits=waits)",
         "Add(spec, faults=faults)",
         "tests/integration/test_nodes.py -k a_spider_that_no_live",
     ),
     Mutant(
         "a task gets a new spider that nobody offers",
         "crawler/node/master/commands.py",
-        "        if present.spec.spider_name != self.spec.spider_name:",
+        "        if _code_of(present.spec) != _code_of(self.spec):",
         "        if False:",
         "tests/integration/test_nodes.py -k update_to_a_spider",
     ),

@@ -62,6 +62,13 @@ MUTANTS = [
         "tests/unit/coordination/test_mirror.py",
     ),
     Mutant(
+        "a leader fights for ever for what a backup of the store does not have",
+        "crawler/coordination/mirror.py",
+        "if known == kv.mod_revision or known > revision:",
+        "if known >= kv.mod_revision:",
+        "tests/unit/coordination/test_mirror.py -k taken_as_it_is",
+    ),
+    Mutant(
         "an echo hides what others wrote before it",
         "crawler/coordination/mirror.py",
         "        return own and batch.events[0].revision == batch.revision",

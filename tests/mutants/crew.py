@@ -118,7 +118,7 @@ MUTANTS = [
     Mutant(
         "a run that is stopped while its process begins leaves that process",
         f"{_CREW}/processes.py",
-        "                if self._is_left_over(process):\n",
+        "                if self._team(process).is_left_over(process):\n",
         "                if False:\n",
         f"{_STARTS} -k leaves_no_process",
     ),

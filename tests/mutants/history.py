@@ -80,4 +80,25 @@ MUTANTS = [
         'who = call.caller.name if call.caller else ""',
         "tests/integration/test_history.py -k schedule",
     ),
+    Mutant(
+        "a change that the watch knew first is not told",
+        "crawler/node/master/telling.py",
+        "before = [base(outcome.name) for outcome in landed.outcomes]",
+        "before = [find(outcome.name) for outcome in landed.outcomes]",
+        "tests/integration/test_history.py -k watch_knows",
+    ),
+    Mutant(
+        "what nobody could tell is looked for before it can be read",
+        "crawler/node/master/writer.py",
+        "            self._ctx.history.doubt()  # it looks at what was just read\n",
+        "",
+        "tests/integration/test_history.py -k nobody_could_tell",
+    ),
+    Mutant(
+        "the end of a run is forgotten before its beginning",
+        "crawler/history/database.py",
+        "is_of_run = step.in_([int(Step.PLACED), int(Step.BEGUN), int(Step.ENDED)])",
+        "is_of_run = step.in_([int(Step.ENDED)])",
+        f"{_CONTRACT} -k looks_unfinished",
+    ),
 ]

@@ -5,8 +5,51 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _READER = "tests/unit/items/test_reader.py"
+_CLUSTER = "tests/integration/test_task_items.py"
 
 MUTANTS = [
+    Mutant(
+        "a bounded caller reads the items of an earlier task of that name",
+        "crawler/api/task_items.py",
+        'return stem is not None and stem.id.partition("~")[0] == own',
+        "return True",
+        f"{_CLUSTER} -k bounds",
+    ),
+    Mutant(
+        "anybody reads the files of a worker",
+        "crawler/api/rpc/access.py",
+        'f"{_WORKER}ReadItems": Need.NODES',
+        'f"{_WORKER}ReadItems": Need.READ',
+        f"{_CLUSTER} -k bounds",
+    ),
+    Mutant(
+        "a worker follows links that spiders made",
+        "crawler/node/run/item_shelf.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
+        "os.O_RDONLY | os.O_NONBLOCK",
+        f"{_CLUSTER} -k bounds",
+    ),
+    Mutant(
+        "a worker reads any file",
+        "crawler/node/run/item_shelf.py",
+        "if not _is_of_items(path) or not _PLACE.fullmatch(moved):",
+        "if not path:",
+        f"{_CLUSTER} -k bounds",
+    ),
+    Mutant(
+        "a file is replaced by a part of one",
+        "crawler/engine/items/sinks/targets.py",
+        "return lambda path: BatchedSink(file_writer(kind, path, True))",
+        "return None",
+        f"{_CLUSTER} -k as_a_whole",
+    ),
+    Mutant(
+        "who follows a crawl gets what was there again and again",
+        "crawler/items/following.py",
+        "        ends[name] = end\n",
+        "",
+        "tests/unit/items/test_following.py",
+    ),
     Mutant(
         "ids are compared as texts",
         "crawler/items/crawls.py",
@@ -59,8 +102,8 @@ MUTANTS = [
     Mutant(
         "a file that grows is read without an end",
         "crawler/items/source.py",
-        "_Bounded(file, min(size, limit) if isinstance(limit, int) else size)",
-        "_Bounded(file, limit if isinstance(limit, int) else 2**63)",
+        "counts = min(size, limit) if isinstance(limit, int) else size",
+        "counts = limit if isinstance(limit, int) else 2**63",
         f"{_READER} -k as_far_as_it_was",
     ),
     Mutant(

@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant(
         "the shards of a paused task go on",
         "crawler/node/master/shards.py",
-        "        return like_head(changed, head, self.with_counts)\n",
+        "        return like_head(_with_bundle_of(head, changed), head, self.with_counts)\n",
         "        return changed\n",
         f"{_TESTS} -k rest_with_it",
     ),
@@ -98,8 +98,8 @@ MUTANTS = [
     Mutant(
         "a task that moves is in its first run again",
         "crawler/model/records.py",
-        "*(self.paused or NOT_PAUSED, False, self.run, self.foreign, 0, 0)",
-        "*(self.paused or NOT_PAUSED, False, 1, self.foreign, 0, 0)",
+        "*(self.paused or NOT_PAUSED, False, self.run, self.digest, self.foreign, 0, 0)",
+        "*(self.paused or NOT_PAUSED, False, 1, self.digest, self.foreign, 0, 0)",
         f"{_TESTS} -k when_the_task_moves",
     ),
 ]

@@ -92,8 +92,8 @@ MUTANTS = [
     Mutant(
         "what spiders print has values of secrets",
         "crawler/node/crew/output.py",
-        '_print(hide((lines + newline).decode(errors="replace")))',
-        '_print((lines + newline).decode(errors="replace"))',
+        'hide((lines + newline).decode(errors="replace"))',
+        '(lines + newline).decode(errors="replace")',
         "tests/unit/node/test_output.py",
     ),
     Mutant(

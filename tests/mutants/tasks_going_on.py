@@ -11,6 +11,13 @@ _DECISIONS = "tests/unit/node/test_decisions.py"
 
 MUTANTS = [
     Mutant(
+        "a run begins although one of its epoch has begun before etcd was put back to a backup",
+        "crawler/node/run/told_runs.py",
+        "if resource.epoch <= last:",
+        "if False:",
+        "tests/unit/node/test_told_runs.py -k of_the_past",
+    ),
+    Mutant(
         "a look at a store ends the lock of its own process",
         "crawler/engine/frontier/sqlite_files.py",
         "os.O_RDWR | os.O_CREAT | os.O_EXCL",

@@ -13,8 +13,8 @@ MUTANTS = [
     Mutant(
         "a node calls whoever answers, without TLS",
         "crawler/node/faces.py",
-        "pem=lambda: known.pem if known else None",
-        "pem=lambda: None",
+        "return self.certificates.pem if self.certificates else None",
+        "return None",
         "tests/integration/test_processes_tls.py",
     ),
     Mutant(

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from markdown.extensions.toc import slugify, unique
 
 from tests.unit.test_layers import LAYERS
 
@@ -27,6 +28,22 @@ def test_every_file_that_is_named_with_its_folder_exists(doc):
 def test_every_link_to_a_file_leads_to_one(doc):
     links = re.findall(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)", doc.read_text())
     assert not [link for link in links if not (doc.parent / link).exists()]
+
+
+@pytest.mark.parametrize("doc", [*DOCS, ROOT / "CHANGELOG.md"], ids=lambda doc: doc.name)
+def test_every_link_to_a_heading_leads_to_one(doc):
+    links = re.findall(r"\]\((?!http)([^)#]*\.md)?#([^)]*)\)", doc.read_text())
+    targets = ((doc.parent / path if path else doc, anchor) for path, anchor in links)
+    assert not [(path.name, anchor) for path, anchor in targets if anchor not in anchors(path)]
+
+
+def anchors(doc):
+    """How the headings of a page are called in links, as MkDocs has it."""
+    text = re.sub(r"^```.*?^```", "", doc.read_text(), flags=re.MULTILINE | re.DOTALL)
+    taken: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        unique(slugify(re.sub(r"\]\([^)]*\)|[`\[*]", "", heading), "-"), taken)
+    return taken
 
 
 def test_the_architecture_names_every_part_of_every_layer():

@@ -20,7 +20,7 @@ LAYERS = {
             "redacted_forms",
         },
         {"redaction", "schedules"},
-        {"logs", "schemas", "items"},
+        {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging", "audit_log", "history", "alerts"},
         {"api", "plugins"},
@@ -41,11 +41,13 @@ LAYERS = {
     "api": [
         {"addresses", "passed_on", "places"},
         {"proofs"},
-        {"backend", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"backend"},
+        {"bundles", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
+        {"workers"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},
-        {"bounded_crawls"},
+        {"bounded_crawls", "task_items", "task_logs"},
         {"http", "rpc"},
     ],
     "node": [
@@ -147,10 +149,24 @@ CLI = (
         "options",
         "pages",
     ),
-    *("add", "as_json", "completion", "delete", "explain", "given", "task_names", "watching"),
+    *(
+        "add",
+        "as_json",
+        "completion",
+        "delete",
+        "deploy",
+        "explain",
+        "given",
+        "task_names",
+        "watching",
+    ),
     *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
     "update",
     "login",
+    "logs",
+    "reaching",
+    "item_targets",
+    "far_items",
 )
 ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "login", "watch")]
 
@@ -183,7 +199,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "alembic",
             "history/migrations/steps.py history/migrations/env.py"
             " history/migrations/versions/r0001_events.py"
-            " history/migrations/versions/r0002_marks.py",
+            " history/migrations/versions/r0002_marks.py"
+            " history/migrations/versions/r0003_bundles.py",
         ),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),

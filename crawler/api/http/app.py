@@ -27,6 +27,9 @@ from crawler.api.http import (
     cluster_routes,
     fast_path,
     history_routes,
+    item_routes,
+    log_routes,
+    project_routes,
     routes,
     schedule_routes,
 )
@@ -35,12 +38,14 @@ from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
+from crawler.api.http.found_rule import FoundRule
 from crawler.api.http.node_routes import node
 from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
 from crawler.api.sparse import Sparing
+from crawler.api.workers import Reach
 from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
@@ -53,7 +58,16 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-PATHS_OF_THE_API = (routes, schedule_routes, cluster_routes, history_routes, alert_routes)
+PATHS_OF_THE_API = (
+    routes,
+    log_routes,
+    item_routes,
+    schedule_routes,
+    project_routes,
+    cluster_routes,
+    history_routes,
+    alert_routes,
+)
 """Each adds its paths to `api`."""
 
 BEGAN = "crawler.began_s"
@@ -84,10 +98,11 @@ def build_app(
     crawls: Crawls | None = None,
     labels_of: LabelsOf = no_labels,
     looks: Looks | None = None,
+    reach: Reach | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    gRPC uses the same limiter and the same doors.
+    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker.
     """
     limiter = limiter or RateLimiter(settings, metrics)
     doors = doors or protected(clock or SystemClock())
@@ -96,7 +111,7 @@ def build_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
-    app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors)
+    app.extensions[EXTENSION] = Parts(service, health, metrics, settings, doors, reach)
     app.register_blueprint(node)
     app.register_blueprint(debug.blueprint((looks or Looks(SystemClock())).answer))
     if service is not None:
@@ -115,6 +130,8 @@ class _App(Flask):
     It overrides methods instead of using hooks: each hook, and each access to `flask.request`,
     costs time in every request.
     """
+
+    url_rule_class = FoundRule
 
     def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
         super().__init__("crawler", static_folder=None)

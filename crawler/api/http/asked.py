@@ -16,6 +16,7 @@ from crawler.api.health import Health
 from crawler.api.http import bodies
 from crawler.api.http.access import CALLER
 from crawler.api.service import Service
+from crawler.api.workers import Reach
 from crawler.errors import InvalidArgument, shown
 from crawler.metrics import Metrics
 from crawler.settings.sections import ApiSettings
@@ -42,6 +43,8 @@ class Parts:
     metrics: Metrics
     settings: ApiSettings
     doors: Doors
+    reach: Reach | None = None
+    """Returns the client of a worker; None on a worker."""
 
 
 def parts() -> Parts:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -21,7 +21,9 @@ from crawler.model.access import NewToken, Token
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
+from crawler.model.logs import LogPart
 from crawler.model.policy import Explanation, SchedulerView
+from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
@@ -164,6 +166,16 @@ def schedules(found: Sequence[ScheduleView]) -> dict[str, Any]:
     return {"schedules": [schedule(each) for each in found]}
 
 
+def project(found: ProjectView) -> dict[str, Any]:
+    """Return a project."""
+    return _body(pb.Project.DESCRIPTOR, fields.of_project(found))
+
+
+def projects(found: Sequence[ProjectView]) -> dict[str, Any]:
+    """Return projects."""
+    return {"projects": [project(each) for each in found]}
+
+
 def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:
     """Return records of the audit."""
     plan = pb.AuditRecord.DESCRIPTOR
@@ -179,6 +191,34 @@ def history(found: Sequence[Event]) -> dict[str, Any]:
 def runs(found: Sequence[Run]) -> dict[str, Any]:
     """Return runs."""
     return {"runs": [_body(pb.Run.DESCRIPTOR, fields.of_run(each)) for each in found]}
+
+
+def log_lines(part: LogPart) -> Iterator[bytes]:
+    """Yield the lines of a part of a log, each with its place and the `offset` behind it; or the
+    note that it is."""
+    if part.note:
+        yield write({"note": part.note}) + b"\n"
+    key, at = part.key, part.begin
+    for line in part.data.splitlines(keepends=True):
+        at += len(line)
+        told = {
+            "epoch": key.epoch,
+            "shard": key.shard,
+            "run": part.run,
+            "node": part.node,
+            "offset": f"{key.shard}.{key.epoch}.{at}",
+        }
+        yield b'%s,"line":%s}\n' % (write(told)[:-1], _object(line))
+
+
+def _object(line: bytes) -> bytes:
+    """Return a line of a log, which is JSON unless its file was damaged."""
+    text = line.strip()
+    try:
+        is_object = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    return text if is_object else write({"msg": text.decode(errors="replace")})
 
 
 def leader(leader: Leader) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,25 @@ class AnyClient(Client):
 
     def _read(self, method: str, request: Any, call: Call) -> Any:
         return self._first(method, request, call, (Unavailable, Overloaded, OutcomeUnknown))
+
+    def _stream(
+        self, method: str, request: Any, call: Call, timeout_s: float | None
+    ) -> Iterator[Any]:
+        """Yield the answers of the first master that has one. Nobody else is asked after that."""
+        failed: list[str] = []
+        for address, client in list(self._clients.items()):
+            answers = client._stream(method, request, call, timeout_s)
+            try:
+                first = next(answers, None)
+            except Retryable as error:
+                failed.append(f"{address}: {error}")
+                self._clients[address] = self._clients.pop(address)
+                continue
+            if first is not None:
+                yield first
+                yield from answers
+            return
+        raise Unavailable("no master can answer: " + "; ".join(failed))
 
     def _first(
         self, method: str, request: Any, call: Call, passing: tuple[type[Retryable], ...]

@@ -8,7 +8,7 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -21,6 +21,8 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    item_codec,
+    log_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
@@ -35,6 +37,7 @@ from crawler.api.rpc.metadata import (
     RETRY_AFTER,
     caller_text,
 )
+from crawler.api.rpc.project_calls import ProjectCalls, Upload
 from crawler.api.rpc.statuses import judge, refusal, seconds, trailer
 from crawler.clock import SystemClock
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
@@ -42,6 +45,8 @@ from crawler.model.access import NewToken, SignIn, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
+from crawler.model.item_files import ItemFolders
+from crawler.model.logs import LogPart, LogQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
@@ -58,6 +63,9 @@ pool is stuck, gRPC does not observe its own deadlines."""
 
 MAX_REPORTS = 500
 """How many reports one message has. That stays well below the size that a server accepts."""
+
+STREAM_S = 3600.0
+"""How long it may take to read a file of items, or a log that does not grow."""
 
 TROUBLE_S = 5.0
 """For how many seconds a failed connection says that the leader cannot be reached. Nobody may ask
@@ -76,7 +84,7 @@ _OPTIONS = [
 ]
 
 
-class Client:
+class Client(ProjectCalls):
     """The backend of the master at `address`, over one channel. The first call connects.
 
     `forwards` marks its requests as forwarded by a master, so that nobody forwards them again.
@@ -309,6 +317,28 @@ class Client:
         answer = self._read("ListRuns", pb.ListRunsRequest(limit=query.limit, state=state), call)
         return [history_codec.run_from(each) for each in answer.runs]
 
+    def logs(self, query: LogQuery, call: Call) -> Iterator[LogPart]:
+        """Yield the parts of the log of a task. With `follow` it has no deadline. Raises whatever
+        calls raise, also between two parts."""
+        timeout_s = None if query.follow else STREAM_S
+        message = log_codec.query_message(query)
+        return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
+
+    def item_files(self, name: str, call: Call) -> ItemFolders:
+        """Return which files of items the workers have of a task."""
+        return item_codec.folders_from(
+            self._read("ListItemFiles", pb.ResourceSpec(name=name), call)
+        )
+
+    def item_bytes(
+        self, name: str, node: str, path: str, begin: int, call: Call, moved: str = ""
+    ) -> Iterator[bytes]:
+        """Yield the bytes of one of these files, from there on. Raises whatever calls raise, also
+        between two parts."""
+        wanted = pb.ItemFileRequest(name=name, node=node, path=path, offset=begin, moved=moved)
+        for part in self._stream("ReadItemFile", wanted, call, STREAM_S):
+            yield part.data
+
     def alerts(self, call: Call) -> Sequence[Alert]:
         """Return what the rules of alerts found."""
         answer = self._read("ListAlerts", empty_pb2.Empty(), call)
@@ -362,7 +392,8 @@ class Client:
         try:
             with limit:
                 send = getattr(self._stub, method)
-                answer = send(request, timeout=passage.left_s, metadata=self._metadata(call))
+                sent = request.messages() if isinstance(request, Upload) else request
+                answer = send(sent, timeout=passage.left_s, metadata=self._metadata(call))
         except gevent.Timeout as expired:
             if expired is not limit:
                 raise
@@ -376,6 +407,22 @@ class Client:
         passage.answered()
         self._trouble = ("", 0.0)
         return answer
+
+    def _stream(
+        self, method: str, request: Any, call: Call, timeout_s: float | None
+    ) -> Iterator[Any]:
+        """Yield the answers of a call that has several."""
+        if self._closed:
+            raise Unavailable(f"the channel to {self._address} was closed")
+        found = getattr(self._stub, method)(
+            request, timeout=timeout_s, metadata=self._metadata(call)
+        )
+        try:
+            yield from found
+        except grpc.RpcError as error:
+            raise self._translate(error, call) from None
+        finally:
+            found.cancel()
 
     def _metadata(self, call: Call) -> Sequence[tuple[str, str]]:
         """Return what goes with a call: a token, and for whom it is forwarded."""

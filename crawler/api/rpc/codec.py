@@ -79,6 +79,8 @@ def spec_fields(message: pb.ResourceSpec) -> dict[str, Any]:
         "retries": message.retries,
         "workers": message.workers or None,
         "isolated": message.isolated,
+        "project": message.project,
+        "bundle": message.bundle,
     }
 
 
@@ -108,6 +110,7 @@ def resource_from(message: pb.ResourceSpec) -> Resource:
         paused=Pause(message.reason or "paused") if message.paused else NOT_PAUSED,
         stopped=message.stopped,
         run=message.run or 1,
+        digest=message.digest,
     )
 
 
@@ -314,6 +317,8 @@ def _spec_from(message: pb.ResourceSpec) -> Spec:
         shard=message.shard,
         shard_of=message.shard_of,
         isolated=message.isolated,
+        project=message.project,
+        bundle=message.bundle,
     )
 
 

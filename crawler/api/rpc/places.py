@@ -15,6 +15,7 @@ from crawler.metrics import Metrics
 
 API = ("/CrawlerMaster/", "/CrawlerWorker/")
 REPORTS = "/CrawlerMaster/ReportRuns"
+STREAMS = ("/CrawlerMaster/ReadLogs", "/CrawlerMaster/ReadItemFile")
 CHECK = "/grpc.health.v1.Health/Check"
 
 ARRIVING = 4
@@ -48,7 +49,7 @@ class Kinds:
         """Each worker sends one at once; many may have one address."""
         self.checks = kind("grpc checks", 64, 16)
         self.streams = kind("grpc streams", 64, 16)
-        """Watches of the health, and reflection. They stay for as long as the client wants."""
+        """Watches of the health, reflection, logs, items. They stay as long as the client wants."""
 
     @property
     def total(self) -> int:
@@ -62,7 +63,7 @@ class Kinds:
             return self.reports
         if method == CHECK:
             return self.checks
-        if not method.startswith(API):
+        if method in STREAMS or not method.startswith(API):
             return self.streams
         return self.forwarded if is_forwarded(metadata) else self.calls
 

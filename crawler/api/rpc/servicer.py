@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+
 import grpc
 from google.protobuf import empty_pb2
 
@@ -11,14 +14,20 @@ from crawler.api.rpc import (
     audit_codec,
     codec,
     history_codec,
+    item_codec,
+    log_codec,
     policy_codec,
     schedule_codec,
     secret_codec,
     token_codec,
 )
 from crawler.api.rpc.access import present_caller
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
+from crawler.api.rpc.project_servicer import ProjectServicer
 from crawler.api.service import Service
+from crawler.api.task_items import TaskFiles
+from crawler.api.task_logs import TaskLog
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -26,6 +35,7 @@ from crawler.schemas import (
     alert_schemas,
     audit_schemas,
     history_schemas,
+    log_schemas,
     policy_schemas,
     schedule_schemas,
     secret_schemas,
@@ -38,10 +48,17 @@ _LONGEST_S = 86_400.0
 """gRPC reports a call without a deadline as one that ends in centuries."""
 
 
-class Servicer(pb_grpc.CrawlerMasterServicer):
+class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
     """Checks the calls and passes them to the service."""
 
-    def __init__(self, service: Service, settings: ApiSettings) -> None:
+    def __init__(
+        self,
+        service: Service,
+        settings: ApiSettings,
+        reach: Callable[[str], CrawlsClient] = CrawlsClient,
+    ) -> None:
+        """`reach` returns the client of a worker."""
+        self._reach = reach
         self._service = service
         self._settings = settings
 
@@ -305,6 +322,34 @@ class Servicer(pb_grpc.CrawlerMasterServicer):
         given = {"limit": request.limit or None, "state": request.state}
         found = self._service.backend(call).runs(history_schemas.load_runs(given), call)
         return pb.ListRunsResponse(runs=map(history_codec.run_message, found))
+
+    def ReadLogs(
+        self, request: pb.LogRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.LogPart]:
+        """Return the log of a run, part by part."""
+        call = self._call(context)
+        query = log_schemas.load_query(log_codec.query_fields(request))
+        found = TaskLog(self._service.backend, self._reach, query, call).parts()
+        return map(log_codec.part_message, takewhile(lambda _: context.is_active(), found))
+
+    def ListItemFiles(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.ItemFolders:
+        """Return which files of items the workers have of a task."""
+        return item_codec.folders_message(self._files_of(request.name, context).all())
+
+    def ReadItemFile(
+        self, request: pb.ItemFileRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ItemFilePart]:
+        """Return the bytes of one of these files, part by part."""
+        files = self._files_of(request.name, context)
+        found = files.read(request.node, request.path, max(0, request.offset), request.moved)
+        return (pb.ItemFilePart(data=data) for data in found)
+
+    def _files_of(self, name: str, context: grpc.ServicerContext) -> TaskFiles:
+        call = self._call(context)
+        named = task_schemas.load_name({"name": name})
+        return TaskFiles(self._service.backend, self._reach, named, call)
 
     def ListAlerts(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext

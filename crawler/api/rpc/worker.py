@@ -12,8 +12,12 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
 from crawler.api.bounded_crawls import LabelsOf, no_labels, owned_by
+from crawler.api.rpc import item_codec, log_codec
 from crawler.api.rpc.access import present_caller
-from crawler.api.service import Crawls
+from crawler.api.service import Crawls, Items, Logs
+from crawler.errors import NotFound
+from crawler.model.item_files import ItemFolders
+from crawler.model.logs import PieceKey
 from crawler.model.statistics import Owns
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -25,8 +29,17 @@ SERVICE_NAME = "CrawlerWorker"
 class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
     """The service of a worker."""
 
-    def __init__(self, crawls: Crawls, labels_of: LabelsOf = no_labels) -> None:
-        """`labels_of` says whose tasks are whose, for callers that are bounded by labels."""
+    def __init__(
+        self,
+        crawls: Crawls,
+        labels_of: LabelsOf = no_labels,
+        logs: Logs | None = None,
+        items: Items | None = None,
+    ) -> None:
+        """`labels_of` says whose tasks are whose, for callers that are bounded by labels. `logs`
+        and `items` are those of its runs."""
+        self._logs = logs
+        self._items = items
         self._crawls = crawls
         self._labels_of = labels_of
 
@@ -62,3 +75,39 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         message = struct_pb2.ListValue()
         message.extend(told)
         return message
+
+    def ListLogs(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.LogPieces:
+        """Return the pieces of the log of a task that are here."""
+        name = task_schemas.load_name({"name": request.name})
+        return log_codec.pieces_message(self._logs.pieces(name) if self._logs else ())
+
+    def ReadLog(
+        self, request: pb.LogPassageRequest, context: grpc.ServicerContext
+    ) -> pb.LogPassage:
+        """Return lines of one piece. Raises NotFound if no logs are kept here."""
+        name = task_schemas.load_name({"name": request.name})
+        if self._logs is None:
+            raise NotFound("no logs are kept here")
+        key = PieceKey(request.epoch, request.shard)
+        found = self._logs.read(name, request.id, key, max(0, request.offset))
+        return log_codec.passage_message(found)
+
+    def ListItems(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.ItemFolders:
+        """Return the files of items of a task that are here."""
+        name = task_schemas.load_name({"name": request.name})
+        return item_codec.folders_message(ItemFolders(self._kept_items.listed(name)))
+
+    def ReadItems(
+        self, request: pb.ItemFileRequest, context: grpc.ServicerContext
+    ) -> pb.ItemFilePart:
+        """Return bytes of one of them. Raises NotFound."""
+        name = task_schemas.load_name({"name": request.name})
+        begin = max(0, request.offset)
+        found = self._kept_items.read(name, request.path, begin, request.moved)
+        return pb.ItemFilePart(data=found)
+
+    @property
+    def _kept_items(self) -> Items:
+        if self._items is None:
+            raise NotFound("no items are kept here")
+        return self._items

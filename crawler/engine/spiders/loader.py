@@ -52,6 +52,12 @@ def load_spiders(entries: Iterable[Any], folder: str | Path = ".") -> dict[str, 
     return spiders
 
 
+def load_entry(entry: Any, folder: str | Path = ".") -> list[type[Spider]]:
+    """Load the spiders of one entry. Raises ConfigError, whose cause is the error of the import if
+    there was one."""
+    return list(_load(entry, Path(folder), _short(entry)))
+
+
 def load_file(path: Path) -> dict[str, type[Spider]]:
     """Load the spiders of one file, Python or YAML. Returns them by name.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from crawler.node.crew.program import Program
 from crawler.settings.sections import Settings
 
 
@@ -14,13 +15,11 @@ class Orders:
     settings: Settings
     """Those of the worker, without its secrets for etcd and the API, and without its keys."""
     number: int
-    style: str
-    """How it writes its log: json, text or auto."""
-    terminal: bool
-    """Whether the log of the worker, which has its lines too, goes to a terminal."""
     tell_s: float
     """How often it tells the counts of its runs."""
     share: int
     """Of so many processes it is one. They divide the memory for responses."""
-    lease_s: float
+    program: Program = field(default_factory=Program)
+    """What it loads."""
+    lease_s: float = 0.0
     """How long it owns a host after it has told that; 0 if it shares no hosts within the worker."""

@@ -153,14 +153,21 @@ class CrawlProcess:
 
     def _prepare(self, orders: Orders) -> None:
         settings, worker = orders.settings, orders.settings.worker
-        logs.setup(settings.logs.level, orders.style, terminal=orders.terminal)
-        self._printed = tell_of(self._callback)
+        logs.setup(settings.logs.level, "json")
+        self._printed = tell_of(self._callback, self._callback.slots)
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         self._states = sharing.states or States(folder, self._clock)
         self._sinks = Sinks(worker.databases)
         hosts = sharing.hosts or self._hosts_within(orders)
-        self._engine = engine_of(settings, self._clock, hosts, orders.share, self._callback)
+        self._engine = engine_of(
+            orders.program.laid_over(settings),
+            self._clock,
+            hosts,
+            orders.share,
+            self._callback,
+            orders.program.folder,
+        )
         self._items = Path(settings.folder, worker.items)
         self._going_on = GoingOn(self._engine, self._sinks, self._items, self._states)
 

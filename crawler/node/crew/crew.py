@@ -33,6 +33,9 @@ class Figures:
 class Crew(Protocol):
     """Runs crawls. `Runs` decides which, and when; each has a greenlet there."""
 
+    has_processes: bool
+    """Whether it crawls in processes of their own: only such can load the bundle of a project."""
+
     @property
     def crawls(self) -> Crawls:
         """The statistics of the crawls."""

@@ -9,8 +9,10 @@ from crawler.clock import Clock
 from crawler.errors import ConfigError, shown
 from crawler.logs import get_logger
 from crawler.node.crew.crew import Crew
+from crawler.node.crew.program import Programs
 from crawler.node.crew.users import check_user
 from crawler.node.guard.guard import Guard
+from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.sharing import Sharing
 from crawler.node.run.states import TaskStates
 from crawler.settings.sections import Settings
@@ -20,9 +22,16 @@ log = get_logger(__name__)
 
 
 def crew_of(
-    settings: Settings, clock: Clock, sharing: Sharing, states: TaskStates, guard: Guard
+    settings: Settings,
+    clock: Clock,
+    sharing: Sharing,
+    states: TaskStates,
+    guard: Guard,
+    programs: Programs | None = None,
+    logs: RunLogs | None = None,
 ) -> Crew:
-    """Make the crew of a worker. The guard ends its processes when the worker cannot.
+    """Make the crew of a worker. The guard ends its processes when the worker cannot. `programs`
+    has the bundles of projects, and `logs` are those of its runs.
 
     Raises ConfigError for spiders that cannot be loaded here.
     """
@@ -30,7 +39,7 @@ def crew_of(
         from crawler.node.crew.processes import Processes
 
         check_user(settings.worker.run_as)
-        return Processes(settings, clock, guard)
+        return Processes(settings, clock, guard, programs, logs)
     if settings.worker.run_as:
         raise ConfigError(
             f"worker.run_as: {shown(settings.worker.run_as)} given, but this worker crawls in its"

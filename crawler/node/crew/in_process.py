@@ -20,6 +20,7 @@ from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.going_on import GoingOn
 from crawler.node.run.run import Run
 from crawler.node.run.states import TaskStates
+from crawler.node.run.told_runs import Past
 from crawler.supervision import do_all
 
 
@@ -27,14 +28,20 @@ class InProcess:
     """A crew of one engine. A callback that computes blocks the worker."""
 
     def __init__(
-        self, engine: Engine, sinks: Sinks, items: Path, states: TaskStates | None = None
+        self,
+        engine: Engine,
+        sinks: Sinks,
+        items: Path,
+        states: TaskStates | None = None,
+        past: Past | None = None,
     ) -> None:
         """`items` is the folder for the items of all tasks. With `states`, each run goes on where
-        the one before was."""
+        the one before was. `past` is what that folder tells, unless another is given."""
         self._engine = engine
         self._sinks = sinks
-        self._going_on = GoingOn(engine, sinks, items, states)
+        self._going_on = GoingOn(engine, sinks, items, states, past)
         self.load = NoLoad()
+        self.has_processes = False
 
     @property
     def crawls(self) -> StatisticsRegistry:
@@ -70,6 +77,11 @@ class InProcess:
 
     def execute(self, run: Run) -> None:
         """Crawl until the run has ended. It blocks."""
+        if run.resource.spec.project:
+            return run.fail(
+                "this worker crawls in its own process, which cannot load a project; set "
+                "worker.processes to 0 (docs/deploy.md)"
+            )
         self._going_on.execute(cast(CrawlRun, run))
 
     def end(self, runs: Collection[Run]) -> Sequence[Run]:

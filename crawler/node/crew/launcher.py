@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from gevent.event import Event
 
@@ -23,9 +23,17 @@ class Launcher:
     """Starts each process by itself. That takes more time and memory than a fork, and it asks for
     nothing but the system's own way to start programs."""
 
-    def __init__(self, secrets: Collection[str] = ()) -> None:
-        """No process gets a variable of the environment whose value is one of these secrets."""
+    def __init__(
+        self,
+        secrets: Collection[str] = (),
+        python: str = sys.executable,
+        path: Sequence[str] = (),
+    ) -> None:
+        """No process gets a variable of the environment whose value is one of these secrets. It is
+        of that interpreter, which finds modules in `path`; if that is empty, where we do."""
         self._secrets = secrets
+        self._python = python
+        self._path = path
         self._pidfds: dict[int, int] = {}
         self.pid = os.getpid()
         self.ended = Event()
@@ -41,9 +49,9 @@ class Launcher:
         printed = [(os.POSIX_SPAWN_DUP2, output, to) for to in (1, 2)]
         try:
             pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-m", _MODULE, str(os.getpid()), user],
-                environment(os.environ, self._secrets),
+                self._python,
+                [self._python, "-P", "-m", _MODULE, str(os.getpid()), user],
+                environment(os.environ, self._secrets, self._path),
                 file_actions=[nothing, *printed, *moved],
                 setpgroup=0,
             )

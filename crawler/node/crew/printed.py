@@ -6,9 +6,12 @@ import io
 import logging
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from crawler.engine.stats.current_callback import CurrentCallback
+from crawler.logs import JsonFormatter
+from crawler.node.crew.output import MARK
 from crawler.redaction import hide_begun
 
 LOGGER = "spider"
@@ -31,6 +34,23 @@ class OfTask(logging.Filter):
         if called is not None and "task" not in fields:
             record.fields = {**fields, "task": called.task}
         return True
+
+
+class Marking(logging.Formatter):
+    """Puts the number of its run before each line of the log: by it the worker knows to which log
+    the line belongs."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        """`numbers` are those of the runs, by the names of their tasks."""
+        super().__init__()
+        self._numbers = numbers
+        self._inner = JsonFormatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a marked line of JSON; 0 stands for no run."""
+        task = getattr(record, "fields", {}).get("task")
+        number = self._numbers.get(task, 0) if isinstance(task, str) else 0
+        return f"{MARK}{number}{MARK}{self._inner.format(record)}"
 
 
 class Printed(io.TextIOBase):
@@ -92,9 +112,12 @@ class Printed(io.TextIOBase):
         self._handler.handle(record)
 
 
-def tell_of(current: CurrentCallback) -> Printed:
-    """Let the log and what is printed name the tasks. The log has been set up."""
+def tell_of(current: CurrentCallback, numbers: Mapping[str, int] | None = None) -> Printed:
+    """Let the log and what is printed name the tasks. The log has been set up. With `numbers`, its
+    lines are marked for the worker."""
     [handler] = logging.getLogger().handlers
+    if numbers is not None:
+        handler.setFormatter(Marking(numbers))
     handler.addFilter(OfTask(current))
     printed = Printed(current, handler)
     sys.stdout = sys.stderr = printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from gevent.socket import wait_read
 from crawler.engine.stats.totals import Totals
 from crawler.logs import get_logger
 from crawler.model.processes import ProcessLoad
+from crawler.model.records import Resource
 from crawler.node.crew.channel import Channel, ChannelBroken
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
@@ -24,6 +26,7 @@ from crawler.node.crew.output import Output
 from crawler.node.crew.page import Glance, Page
 from crawler.node.crew.proc import cpu_of, memory_of
 from crawler.node.crew.spawner import Born, Spawner
+from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard import killing
 from crawler.node.guard.duty import Crawling
 from crawler.supervision import OnEnd, Supervisor, run_aside
@@ -39,6 +42,8 @@ STACK_LATE_S = 2.0
 STACK_S = 0.1
 """The seconds in which a process writes its stack."""
 STACK_BYTES = 4000
+LATE = 100
+"""For so many runs that are over, lines may come later."""
 _NONSENSE = (ChannelBroken, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What the messages of a process raise here that are none."""
 
@@ -46,9 +51,17 @@ _NONSENSE = (ChannelBroken, ArithmeticError, AttributeError, LookupError, TypeEr
 class CrawlProcess:
     """A process and the runs that were dealt to it."""
 
-    def __init__(self, orders: Orders, serve: Callable[[CrawlProcess, str, Any], None]) -> None:
-        """`serve` is called with each message that is not about a run."""
+    def __init__(
+        self,
+        orders: Orders,
+        serve: Callable[[CrawlProcess, str, Any], None],
+        lines: ToldLines | None = None,
+    ) -> None:
+        """`serve` is called with each message that is not about a run. `lines` takes what it
+        writes."""
         self.number = orders.number
+        self.digest = ""
+        """The bundle whose spiders it has loaded; empty for those of the worker."""
         self.runs: dict[int, DistantRun] = {}
         """Its runs that are not over, by number."""
         self.spiders: frozenset[str] = frozenset()
@@ -82,6 +95,10 @@ class CrawlProcess:
         self.born: Born | None = None
         self._orders = orders
         self._serve = serve
+        self._lines = lines or ToldLines()
+        self._resources: OrderedDict[int, Resource] = OrderedDict()
+        """Those of its runs, by number, also of the last ones that are over: their lines may come
+        later."""
         self._supervisor = Supervisor(f"process {orders.number}")
         self._page_file = Page.create()
         self._page = Page(self._page_file)
@@ -107,7 +124,7 @@ class CrawlProcess:
     def start(self, spawner: Spawner, user: str) -> None:
         """Start it, and greet it. Raises SpawnFailed."""
         ours, theirs = socket.socketpair()
-        output = self._output = Output()
+        output = self._output = Output(self._shown)
         files = (theirs.fileno(), self._page_file, self._stack_file, output.file)
         try:
             self.born = spawner.start(self.number, files, user)
@@ -125,6 +142,24 @@ class CrawlProcess:
         self._channel.give_up = self._is_deaf
         self._supervisor.spawn("life", self._live, spawner, on_end=OnEnd.LOG)
         self._channel.send("hello", self._orders)
+
+    def take_on(self, run: DistantRun) -> None:
+        """Crawl a run."""
+        self.runs[run.number] = run
+        self._resources[run.number] = run.resource
+        while len(self._resources) > len(self.runs) + LATE:
+            late = next(number for number in self._resources if number not in self.runs)
+            del self._resources[late]
+        run.begin(self)
+
+    def _shown(self, number: int | None, line: str) -> str:
+        """Take a line that it has written. Returns how the worker's log shows it. What is no line
+        of a log belongs to its run, if it has a single one."""
+        if number is not None:
+            return self._lines.of_log(self._resources.get(number), line)
+        if self.only is not None and line:
+            self._lines.other(self.only.resource, line)
+        return line
 
     def tell(self, kind: str, *values: Any) -> None:
         """Send a message, unless the process is gone."""

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -29,7 +29,14 @@ TOLD_S = 1.0
 _MODULE = "crawler.node.crew.zygote"
 _MESSAGE_BYTES = 4096
 _SECRETS = (
-    *("CRAWLER_ETCD", "CRAWLER_API", "CRAWLER_NODE", "CRAWLER_SECRETS"),
+    *(
+        "CRAWLER_ETCD",
+        "CRAWLER_API",
+        "CRAWLER_NODE",
+        "CRAWLER_SECRETS",
+        "CRAWLER_HISTORY",
+        "CRAWLER_ALERTS",
+    ),
     "CRAWLER_TOKEN",  # commands take it from there
 )
 """The beginnings of the variables of the environment that no crawl process needs."""
@@ -166,13 +173,15 @@ class Zygote:
         os.close(born.pidfd)
 
 
-def environment(given: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
+def environment(
+    given: Mapping[str, str], secrets: Collection[str], path: Sequence[str] = ()
+) -> dict[str, str]:
     """The environment of a crawl process: without what opens the cluster, and with the way to
-    modules, which the process forgets (`forget_path`)."""
+    modules, which the process forgets (`forget_path`). It is ours if `path` is empty."""
     kept = {
         name: value
         for name, value in given.items()
         if not name.startswith(_SECRETS) and value not in secrets
     }
-    path = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    return {**kept, GIVEN_PATH: kept.get("PYTHONPATH", ""), "PYTHONPATH": path}
+    way = os.pathsep.join(path or [each or os.getcwd() for each in sys.path])
+    return {**kept, GIVEN_PATH: kept.get("PYTHONPATH", ""), "PYTHONPATH": way}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from crawler.logs import is_text
 from crawler.node.crew.crawl_orders import Orders
-from crawler.node.crew.hosts import numbers
 from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
+from crawler.node.crew.program import Program
 from crawler.node.crew.spawner import Spawner, Zygote
+from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard.guard import Guard
+from crawler.node.run.run_logs import RunLogs
+from crawler.settings.alerts import AlertSettings
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
+    HistorySettings,
+    ItemsSettings,
     NodeSettings,
     SecretsSettings,
     Settings,
@@ -32,14 +38,24 @@ class Starter:
         lease_s: float,
         guard: Guard,
         serve: Callable[[CrawlProcess, str, Any], None],
+        next_number: Callable[[], int],
+        program: Program,
+        logs: RunLogs | None = None,
     ) -> None:
-        """So many processes `share` the memory for responses. With `lease_s` they share hosts."""
+        """So many processes `share` the memory for responses. With `lease_s` they share hosts. They
+        load that program. `logs` are those of the worker's runs."""
         self._settings = settings
         self._share = share
         self._lease_s = lease_s
         self._guard = guard
         self._serve = serve
-        self._next_number = numbers()
+        terminal = sys.stderr.isatty()
+        as_text = is_text(settings.logs.style, terminal)
+        self._lines = ToldLines(logs, as_text=as_text, colour=terminal)
+        self._next_number = next_number
+        self._program = program
+        self.digest = program.digest
+        """The bundle whose spiders its processes load; empty for those of the worker."""
         self.spawner: Spawner | None = None
         """What starts them; None before it is needed."""
 
@@ -52,17 +68,20 @@ class Starter:
             api=ApiSettings(),
             node=NodeSettings(),
             secrets=SecretsSettings(),
+            history=HistorySettings(),
+            alerts=AlertSettings(),
+            items=ItemsSettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
             number=self._next_number(),
-            style=settings.logs.style,
-            terminal=sys.stderr.isatty(),
             tell_s=settings.worker.report_s / 2,
             share=self._share,
             lease_s=self._lease_s,
+            program=self._program,
         )
-        process = CrawlProcess(orders, self._serve)
+        process = CrawlProcess(orders, self._serve, self._lines)
+        process.digest = self._program.digest
         process.group = group
         return process
 
@@ -86,7 +105,13 @@ class Starter:
         keys = self._settings.secrets.key
         given = (self._settings.etcd.password, *keys, ",".join(keys))
         secrets = [secret for secret in given if secret]
-        spawner = self.spawner = (Zygote if self._settings.worker.fork else Launcher)(secrets)
+        spawner = self.spawner = self._spawner(secrets)
         if before is not None:
             before.close()
         return spawner
+
+    def _spawner(self, secrets: Collection[str]) -> Spawner:
+        """A zygote has the worker's interpreter and loads nothing of a bundle."""
+        if self._settings.worker.fork and not self._program.digest:
+            return Zygote(secrets)
+        return Launcher(secrets, self._program.python, self._program.path)

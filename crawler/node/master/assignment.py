@@ -14,7 +14,7 @@ def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
     if resource.paused:
         return False
     if resource.awaits_spider:
-        return workers.has_spider(resource.spec.spider_name)
+        return workers.has_spider(resource.spec.offered_as)
     if resource.state.finished:
         return False
     owner = resource.owner
@@ -23,7 +23,7 @@ def needs_owner(resource: Resource, workers: WorkerSnapshot) -> bool:
     if owner.node_id not in workers.cordoned:
         return False
     # If no schedulable worker has its spider, the task would move and fail.
-    return workers.has_spider(resource.spec.spider_name) or not any(workers.schedulable)
+    return workers.has_spider(resource.spec.offered_as) or not any(workers.schedulable)
 
 
 def assigned(resource: Resource, node: Node, now_ns: int) -> Resource:
@@ -68,6 +68,7 @@ def afresh(resource: Resource) -> Resource:
     """Return the resource without an owner and without a past. The placement of the same pass gives
     it an owner and a new epoch."""
     fresh = resource.replace(owner=None, state=State.PENDING, reason="", awaits_spider=False)
+    fresh = fresh.replace(digest="")
     return fresh.replace(failed_on=(), kills=0, blame=NO_BLAME, interruption=NOT_INTERRUPTED)
 
 
@@ -80,5 +81,5 @@ def waiting(resource: Resource, reason: str) -> Resource:
 
 def spiderless(resource: Resource) -> Resource:
     """Return a pending resource with the reason that it waits for its spider."""
-    name = shown(resource.spec.spider_name)
+    name = shown(resource.spec.offered_as)
     return waiting(resource, f"waits for its spider: no live worker that takes tasks offers {name}")

@@ -17,6 +17,7 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
     Node,
     Query,
@@ -27,6 +28,7 @@ from crawler.model.records import (
 )
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.node.master import deployed
 from crawler.node.master.alert_requests import AlertRequests
 from crawler.node.master.commands import (
     Add,
@@ -46,6 +48,7 @@ from crawler.node.master.life_requests import LifeRequests
 from crawler.node.master.listing import page_of
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.policy_requests import PolicyRequests
+from crawler.node.master.project_requests import ProjectRequests
 from crawler.node.master.schedule_requests import ScheduleRequests
 from crawler.node.master.secret_requests import SecretRequests
 from crawler.node.master.token_requests import TokenRequests
@@ -79,12 +82,14 @@ class LeaderBackend:
         self.live = LiveCounts(ctx.mirrors.resource)
         """The counts of the runs that go on."""
         self._life = LifeRequests(ctx, writer, self.live.of_run)
+        self._projects = ProjectRequests(ctx, writer, ctx.keep_versions, self.live.of_run)
 
     def submit(self, spec: Spec, call: Call, wait_for_spider: bool = False) -> Submission:
         """Store a new resource and place it."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        command = Add(spec, objection, faults, self._alone, waits=wait_for_spider)
+        waits = wait_for_spider or bool(spec.project)
+        command = Add(spec, objection, faults, self._alone, waits=waits)
         stored = self._stored(spec.name, self._writer.submit(command, call))
         return Submission(stored, command.new)
 
@@ -98,7 +103,7 @@ class LeaderBackend:
         """Change the specification of a resource."""
         objection = no_objection if wait_for_spider else self._lacks_spider
         faults, call = self._checked(spec, call)
-        waits, bounds = wait_for_spider, call.bounds
+        waits, bounds = wait_for_spider or bool(spec.project), call.bounds
         command = Update(spec, restart, objection, faults, self._alone, waits, bounds)
         return self._stored(spec.name, self._writer.submit(command, call))
 
@@ -230,6 +235,26 @@ class LeaderBackend:
         runs may not overlap."""
         return self._schedules.run(name, call.bounds)
 
+    def deploy(self, project: str, version: Version, roll: bool, call: Call) -> ProjectView:
+        """Make a bundle that is kept the current one of a project."""
+        return self._projects.deploy(project, version, roll, call)
+
+    def projects(self, call: Call) -> Sequence[ProjectView]:
+        """Return all projects, by name."""
+        return self._projects.all()
+
+    def project(self, name: str, call: Call) -> ProjectView:
+        """Return one project. Raises NotFound."""
+        return self._projects.get(name)
+
+    def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
+        """Make another version of a project the current one. Raises NotFound."""
+        return self._projects.rollback(name, digest, roll, call)
+
+    def delete_project(self, name: str, call: Call) -> ProjectView:
+        """Remove a project, and return it. Raises NotFound, WrongState."""
+        return self._projects.remove(name)
+
     def audit(self, limit: int, call: Call) -> Sequence[AuditRecord]:
         """Return the last records of the audit that this master has, the oldest first."""
         return self._ctx.trail.last(limit)
@@ -312,10 +337,13 @@ class LeaderBackend:
         """Return why nobody can run a task, if no live worker offers its spider.
 
         Without any worker nothing is known. A task with nothing but a name is one of the
-        reference's form: it is placed all the same.
+        reference's form: it is placed all the same. Workers fetch the spiders of a project when
+        they need them, so there its record counts.
         """
+        if spec.project:
+            return deployed.objection(self._ctx.projects, spec)
         workers = self._mirrors.workers.values.values()
-        spider = spec.spider_name
+        spider = spec.offered_as
         if not workers or any(each.has_spider(spider) for each in workers):
             return ""
         if spec == Spec(spec.name):

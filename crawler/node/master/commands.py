@@ -138,7 +138,7 @@ class Update:
             check_names(draft, self.spec)
         if present.spec.parameters != self.spec.parameters:
             heed(self.faults)
-        if present.spec.spider_name != self.spec.spider_name:
+        if _code_of(present.spec) != _code_of(self.spec):
             heed(self.objection(self.spec))
         if not _same(present.spec, self.spec):
             changed = present.replace(spec=self.spec, kills=0, blame=NO_BLAME)
@@ -158,7 +158,7 @@ class Update:
     def _again(self, present: Resource, changed: Resource) -> Resource:
         """Return the changed resource for another run."""
         waited = present.awaits_spider and present.state is State.PENDING
-        same = present.spec.spider_name == self.spec.spider_name
+        same = present.spec.offered_as == self.spec.offered_as
         begun = anew(changed) if present.state.finished else afresh(changed)
         return begun.replace(awaits_spider=self.waits or (waited and same))
 
@@ -302,4 +302,12 @@ def _wishes(spec: Spec) -> tuple[object, ...]:
 
 
 def _same_run(one: Spec, other: Spec) -> bool:
-    return (one.spider_name, one.parameters) == (other.spider_name, other.parameters)
+    return _run_of(one) == _run_of(other)
+
+
+def _run_of(spec: Spec) -> tuple[object, ...]:
+    return *_code_of(spec), spec.parameters
+
+
+def _code_of(spec: Spec) -> tuple[str, str]:
+    return spec.offered_as, spec.bundle

@@ -21,20 +21,23 @@ class Draft:
         mint: Callable[[], int],
         now_ns: Callable[[], int],
         on_change: Callable[[str, Resource | None], None] = lambda name, resource: None,
+        bundle_for: Callable[[Spec], str] = lambda spec: spec.bundle,
     ) -> None:
         """`stored` returns the stored resource of a name. `mint` returns a new id. `on_change` is
-        called with each change at once, committed or not, unless its receiver made that change."""
+        called with each change at once, committed or not, unless its receiver made that change.
+        `bundle_for` returns the digest of the bundle with which a run of a task begins."""
         self.stored = stored
         """Returns the stored resource of a name, without the changes made here."""
         self._on_change = on_change
         self._mint = mint
+        self._bundle_for = bundle_for
         self.now_ns = now_ns
         """Returns the time of now: Unix time in nanoseconds."""
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
-        self._bases: dict[str, int] = {}
-        """The revision on which each change was decided. The mirror may move on before the
+        self._bases: dict[str, Resource | None] = {}
+        """The stored resource on which each change was decided. The mirror may move on before the
         commit."""
 
     def get(self, name: str) -> Resource | None:
@@ -56,13 +59,17 @@ class Draft:
         """Set a resource that was just read here and is reserved for its worker. `on_change` is not
         called, because the reservation has the same content."""
         name = before.name
-        self._bases.setdefault(name, before.mod_revision)  # keeps that of an earlier change
+        self._bases.setdefault(name, before)  # keeps that of an earlier change
         self._changed[name] = self._completed(after)
 
     def keep(self, name: str) -> None:
         """Make the commit check that a resource, or its absence, is still as it was read here."""
         self._kept.add(name)
-        self._bases.setdefault(name, self._revision(name))
+        self._bases.setdefault(name, self.stored(name))
+
+    def base(self, name: str) -> Resource | None:
+        """Return the stored resource on which a change was decided; None if there was none."""
+        return self._bases[name]
 
     def delete(self, name: str) -> None:
         """Delete a resource."""
@@ -88,14 +95,16 @@ class Draft:
     def changes(self) -> Sequence[Change]:
         """Return what to commit. A resource that this draft added and deleted again is left out."""
         written = [
-            Change(name, after, self._bases[name], self._minted.get(name, 0))
+            Change(name, after, self._revision(name), self._minted.get(name, 0))
             for name, after in self._changed.items()
-            if after is not None or self._bases[name]
+            if after is not None or self._bases[name] is not None
         ]
         kept = sorted(self._kept - {change.name for change in written})
-        return written + [Change(name, None, self._bases[name], keeps=True) for name in kept]
+        return written + [Change(name, None, self._revision(name), keeps=True) for name in kept]
 
     def _completed(self, resource: Resource) -> Resource:
+        if resource.spec.project and resource.owner is not None and not resource.digest:
+            resource = resource.replace(digest=self._digest_of(resource.spec))
         if resource.id and resource.creation_time:
             return resource
         return resource.replace(
@@ -103,15 +112,20 @@ class Draft:
             creation_time=resource.creation_time or self.now_ns(),
         )
 
+    def _digest_of(self, spec: Spec) -> str:
+        """Return the bundle for a run that begins. All shards of a task have the same."""
+        head = self.get(spec.shard_of) if spec.shard_of else None
+        return head.digest if head is not None and head.digest else self._bundle_for(spec)
+
     def _new_id(self, name: str) -> str:
         self._minted[name] = self._mint()
         return str(self._minted[name])
 
     def _decide(self, name: str, after: Resource | None) -> None:
         if name not in self._bases:
-            self._bases[name] = self._revision(name)
+            self._bases[name] = self.stored(name)
         self._changed[name] = after
 
     def _revision(self, name: str) -> int:
-        stored = self.stored(name)
-        return stored.mod_revision if stored else 0
+        base = self._bases[name]
+        return base.mod_revision if base is not None else 0

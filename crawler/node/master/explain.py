@@ -100,4 +100,4 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
 
 def _its_spider(resource: Resource) -> str:
     """Return that a task waits for its spider, and what to do about it."""
-    return f"a worker that offers its spider {shown(resource.spec.spider_name)}: {OFFERING}"
+    return f"a worker that offers its spider {shown(resource.spec.offered_as)}: {OFFERING}"

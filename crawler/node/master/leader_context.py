@@ -13,6 +13,7 @@ from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.tokens import Tokens
@@ -21,6 +22,7 @@ from crawler.history.history import History, NoHistory
 from crawler.model.records import Leadership
 from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.scheduler import SchedulerSettings
 
 
@@ -50,6 +52,7 @@ class LeaderContext:
     tokens: Tokens
     secrets: Secrets
     schedules: Schedules
+    projects: Projects
     alerts: Alerts
     alert_rules: Rules
     channels: Channels
@@ -60,6 +63,8 @@ class LeaderContext:
     refusals: Refusals
     trail: Trail = field(default_factory=Trail)
     """The audit of this master."""
+    keep_versions: int = DeploySettings().keep
+    """How many versions of a project are kept."""
     history: History = field(default_factory=NoHistory)
     """The history of the tasks."""
     shares_states: bool = False

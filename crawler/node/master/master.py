@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from gevent import Greenlet
 
@@ -23,6 +24,7 @@ from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election, leader_value
 from crawler.coordination.keys import Keys
 from crawler.coordination.ledger import Ledger
+from crawler.coordination.projects import Projects
 from crawler.coordination.registry import number_of
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
@@ -35,6 +37,7 @@ from crawler.history.history import History, NoHistory
 from crawler.logs import get_logger
 from crawler.metrics import Metrics, Total
 from crawler.model.records import Leader, Leadership, Node, State
+from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.node.master.command_queue import MOST_WAITING
 from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.leaderless import Leaderless
@@ -74,6 +77,7 @@ class Master:
         Tests leave them out."""
         self._history = history or NoHistory()
         self._trail = trail or Trail(clock=clock)
+        peers = peers or Peers(forwards=True)
         self._settings = settings
         self._clock = clock
         keys = Keys(settings.coordination)
@@ -82,6 +86,7 @@ class Master:
         self._tokens = Tokens(store, keys, clock) if tokens is None else tokens
         self._secrets = Secrets(store, keys, Seals(settings.secrets.key))
         self._schedules = Schedules(store, keys, clock)
+        self._projects = Projects(store, keys, clock)
         self._alerts = Alerts(store, keys, clock)
         self._alert_rules = Rules(settings.alerts)
         self._channels = channels or Channels(settings.alerts, clock)
@@ -98,14 +103,22 @@ class Master:
             self._election,
             self._mirrors.master_names,
             self._on_leader_change,
-            peers=peers or Peers(forwards=True),
+            peers=peers,
         )
         self._session: Session | None = None
         self._campaigner: Greenlet | None = None
         self._draining = False
         self._term: Term | None = None
         self._refusals = Refusals()
-        self.service = Service(self, self._trail)
+        self._bundles = MasterBundles(
+            settings.deploy,
+            Path(settings.folder, settings.deploy.folder),
+            self._projects,
+            self._other_masters,
+            peers,
+            shared_place(settings),
+        )
+        self.service = Service(self, self._trail, self._bundles)
         self._leaderless = Leaderless(
             self._alerts,
             self._alert_rules,
@@ -119,9 +132,11 @@ class Master:
         """Mirror the cluster and observe the election, also while this node is not a member."""
         self._mirrors.start(supervisor)
         self._schedules.mirror.start(supervisor)
+        self._projects.mirror.start(supervisor)
         self._alerts.mirror.start(supervisor)
         self._leaderless.start(supervisor)
         self._observer.start(supervisor)
+        supervisor.spawn("bundles", self._bundles.keep_forever, on_end=OnEnd.RESTART)
         self._history.start(supervisor)
 
     def stop(self) -> None:
@@ -313,6 +328,7 @@ class Master:
                 tokens=self._tokens,
                 secrets=self._secrets,
                 schedules=self._schedules,
+                projects=self._projects,
                 alerts=self._alerts,
                 alert_rules=self._alert_rules,
                 channels=self._channels,
@@ -322,6 +338,7 @@ class Master:
                 settings=self._settings.scheduler,
                 refusals=self._refusals,
                 trail=self._trail,
+                keep_versions=self._settings.deploy.keep,
                 history=self._history,
                 shares_states=bool(self._settings.frontier.url),
             )
@@ -334,6 +351,12 @@ class Master:
             self._election.resign(leadership)
         except CrawlerError as error:
             log.warning("resigning failed; the leadership ends with the lease", error=str(error))
+
+    def _other_masters(self) -> list[str]:
+        """Return the addresses of the other masters."""
+        own = self._session.node.id if self._session is not None else ""
+        masters = self._mirrors.live_masters().values()
+        return [node.address for node in masters if node.id != own and node.address]
 
     def _on_cluster_change(self) -> None:
         if self._term is not None:

@@ -16,6 +16,7 @@ from crawler.model.shards import shard_names, shard_spec
 from crawler.node.master.assignment import afresh, next_epoch
 from crawler.node.master.draft import Draft
 from crawler.node.master.pauses import like_head
+from crawler.node.master.rolling import rolled
 from crawler.settings import live
 
 log = get_logger(__name__)
@@ -94,7 +95,7 @@ class Shards:
             begun = afresh(changed).replace(stopped=False)
             about = {"generation": head.generation, "resumes": head.resumes}
             changed = begun.replace(awaits_spider=waits, **about)
-        return like_head(changed, head, self.with_counts)
+        return like_head(_with_bundle_of(head, changed), head, self.with_counts)
 
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
         """End the shards of a task that has ended: at once what does not run, the others when they
@@ -127,6 +128,13 @@ def _mended(draft: Draft, head: Resource, now_ns: int) -> Resource:
     if changed is not head:
         draft.put(changed)
     return changed
+
+
+def _with_bundle_of(head: Resource, shard: Resource) -> Resource:
+    """Return a shard that has the bundle of its task: all shards run the same code."""
+    if shard.has_ended or not head.digest or shard.digest in ("", head.digest):
+        return shard
+    return rolled(shard, head.digest, head.assigned_time)
 
 
 def shards_of(find: Callable[[str], Resource | None], task: str) -> Iterator[Resource]:

@@ -31,10 +31,11 @@ class Telling:
         """Take who asked for what is committed next."""
         self._who = {name: each.who for each in decided if each.who for name in each.names}
 
-    def take(self, landed: Landed) -> None:
-        """Put outcomes into the mirror, and note what they changed."""
+    def take(self, landed: Landed, base: Callable[[str], Resource | None]) -> None:
+        """Put outcomes into the mirror, and note what they changed. `base` returns the resource on
+        which a change was decided. The mirror may have that change already, by its watch."""
         find = self._mirrors.resource
-        before = [find(outcome.name) for outcome in landed.outcomes]
+        before = [base(outcome.name) for outcome in landed.outcomes]
         self._mirrors.take(landed)
         now_ns, strategy, who = self._clock.time_ns(), self.strategy(), self._who.get
         after = [outcome.written or find(outcome.name) for outcome in landed.outcomes]

@@ -73,6 +73,7 @@ class Term:
         mirrors = self._ctx.mirrors
         mirrors.refresh()
         self._ctx.schedules.mirror.refresh()
+        self._ctx.projects.mirror.refresh()
         self._ctx.alerts.mirror.refresh()
         missing = sum(mirrors.resource(spec.name) is None for spec in seeds)
         self.writer.begin(seeds)

@@ -134,6 +134,7 @@ class TermWriter:
             self._ids.next,
             self._clock.time_ns,
             self._mirrors.cluster_state.see,
+            self._ctx.projects.bundle_for,
         )
         decided: list[QueuedCommand] = []
         written: dict[str, Outcome] = {}
@@ -224,7 +225,7 @@ class TermWriter:
         self.telling.asked(decided)
         with self._mirrors.resources.writing():
             for landed in self._ctx.ledger.commit(self._ctx.leadership, draft.changes()):
-                self.telling.take(landed)
+                self.telling.take(landed, draft.base)
                 written.update([(outcome.name, outcome) for outcome in landed.outcomes])
                 if not landed.revision:
                     self._note_conflicts(landed.outcomes, asked)
@@ -277,7 +278,6 @@ class TermWriter:
         """Read everything anew: the store did not answer, so nobody knows what it wrote."""
         note = log.debug if self._recovery.attempts else log.warning
         note("writing failed; reading and deciding again", error=str(error))
-        self._ctx.history.doubt()
         while True:
             self._clock.wait(self._ctx.lease.lost, self._recovery.next_s())
             self._ctx.lease.check()
@@ -285,6 +285,7 @@ class TermWriter:
                 self._mirrors.refresh()
             except Retryable:
                 continue
+            self._ctx.history.doubt()  # it looks at what was just read
             return self.wake()
 
 

@@ -20,15 +20,17 @@ def engine_of(
     shared_hosts: SharedHosts | None,
     share: int = 1,
     current_callback: CurrentCallback | None = None,
+    spiders_folder: str = "",
 ) -> Engine:
-    """Make an engine. It is one of `share`, which divide the memory for responses.
+    """Make an engine. It is one of `share`, which divide the memory for responses. Paths of spiders
+    start at `spiders_folder`, or at the folder of the settings.
 
     Raises ConfigError for spiders and plugins that cannot be loaded.
     """
     worker = settings.worker
     return Engine(
         of_operator(settings.crawl),
-        load_spiders(settings.spiders, settings.folder),
+        load_spiders(settings.spiders, spiders_folder or settings.folder),
         clock,
         private_targets=worker.private_targets,
         plugins=worker.plugins,

@@ -19,6 +19,7 @@ from crawler.model.records import Resource
 from crawler.node.run.crawl_run import CrawlRun
 from crawler.node.run.item_files import FILES, ItemFiles, NotedSink
 from crawler.node.run.states import NEEDS_REDIS, TaskStates, is_shared
+from crawler.node.run.told_runs import Past, ToldRuns
 from crawler.settings.crawl import CrawlSettings
 from crawler.supervision import Supervisor, do_all
 
@@ -106,19 +107,26 @@ class GoingOn:
     """Executes runs: each goes on where the one before it was, if its settings allow that."""
 
     def __init__(
-        self, engine: Engine, sinks: Sinks, items: Path, states: TaskStates | None
+        self,
+        engine: Engine,
+        sinks: Sinks,
+        items: Path,
+        states: TaskStates | None,
+        past: Past | None = None,
     ) -> None:
-        """Without `states`, each run begins anew."""
+        """Without `states`, each run begins anew. `past` is what the folder of items tells."""
         self._engine = engine
         self._sinks = sinks
         self._items = items
         self._states = states
+        self._past = past or ToldRuns(items)
 
     def execute(self, run: CrawlRun) -> None:
         """Run a task. It blocks."""
         resource = run.resource
         with run.failing():
             settings = self._engine.settings_of(run.filled(resource.spec))
+            self._past.check(resource)
             kept = self._opened(resource, settings)
             if kept is None:
                 self._crawl(run, resource, settings.sinks, None)

@@ -21,6 +21,7 @@ from crawler.model.records import Resource
 from crawler.node.crew.crew import Crew
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.states import END_S
 from crawler.supervision import OnEnd, Supervisor
 
@@ -86,9 +87,11 @@ class Runs:
         on_end: Callable[[], None],
         most: int,
         with_secrets: Callable[[Run], AbstractContextManager[bool]] = lambda run: nullcontext(True),
+        logs: RunLogs | None = None,
     ) -> None:
         """`most` is how many run at once. `with_secrets` surrounds a run, and tells whether it can
-        begin."""
+        begin. `logs` are those of the runs."""
+        self._logs = logs
         self._with_secrets = with_secrets
         self._most = most
         self._crew = crew
@@ -141,10 +144,13 @@ class Runs:
                 self._begin(run)
 
     def _begin(self, run: Run) -> None:
+        if self._logs is not None:
+            self._logs.begin(run.resource)
         greenlet = self._supervisor.spawn(f"run {run.name}", self._execute, run, on_end=OnEnd.LOG)
         self._running += 1
         greenlet.rawlink(self._free)
         greenlet.rawlink(lambda _: self._ended_in_order(run) if run in self._ending else None)
+        greenlet.rawlink(lambda _: self._end_log(run))
         self._runs[run.name] = (run, greenlet)
         log.info("run started", task=run.name, epoch=run.key.epoch)
 
@@ -152,6 +158,13 @@ class Runs:
         """Let the next run begin, because one has ended in whatever way."""
         self._running -= 1
         self._admit()
+
+    def _end_log(self, run: Run) -> None:
+        """Say in its log how a run has ended."""
+        if self._logs is not None:
+            if run.ended:  # else another line says that it stopped
+                log.info("run ended", task=run.name, state=run.status().state.value)
+            self._logs.end(run.resource)
 
     def adjust(self, resources: Iterable[Resource]) -> None:
         """Let runs that go on take over settings of their tasks that changed."""

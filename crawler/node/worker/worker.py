@@ -7,34 +7,41 @@ reports go to the leader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
 from gevent.event import Event
 
+from crawler.api.backend import Call
 from crawler.api.rpc.peers import Peers
 from crawler.clock import Clock
 from crawler.coordination.election import Election
-from crawler.coordination.keys import MASTER, Keys
+from crawler.coordination.keys import MASTER, WORKER, Keys
 from crawler.coordination.mirror import Mirror
-from crawler.coordination.registry import decode_registration
+from crawler.coordination.registry import Registry, decode_registration
 from crawler.coordination.sealing import Seals
 from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Store
+from crawler.errors import CrawlerError, NotFound, Retryable, Unavailable
 from crawler.hub import HubWatch
 from crawler.items.names import DELETED, STOPPED
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
+from crawler.model.projects import BUNDLES
 from crawler.model.records import Node, Resource
 from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
 from crawler.node.run.naming import RunKey
 from crawler.node.run.run import Run
+from crawler.node.run.run_logs import RunLogs
+from crawler.node.run.shared_items import SharedItems
 from crawler.node.run.states import END_S, TaskStates
 from crawler.node.worker.assignments import Assignments
+from crawler.node.worker.bundles import WorkerBundles
 from crawler.node.worker.disk import Disk
 from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.fates import Fate
@@ -62,6 +69,9 @@ CLEAR_S = 5.0
 
 log = get_logger(__name__)
 
+FETCH_S = 300.0
+"""How many seconds a master has to give a bundle."""
+
 LAST_WORD_S = 1.0
 """How many seconds a worker that leaves waits for a leader to accept its last reports."""
 NO_SPIDER = (
@@ -83,9 +93,12 @@ class Worker:
         clock: Clock,
         peers: Peers | None = None,
         hub: HubWatch | None = None,
+        bundles: WorkerBundles | None = None,
+        logs: RunLogs | None = None,
     ) -> None:
-        """The crew runs the crawls of tasks from `states`. `peers` replaces the gRPC clients of the
-        leader, for tests. `hub` tells which callback kept this worker from renewing its lease."""
+        """The crew runs the crawls of tasks from `states`, and loads projects from `bundles`, if it
+        can. `peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
+        kept this worker from renewing its lease. `logs` are those of its runs."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -94,22 +107,31 @@ class Worker:
         self._masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock
         )
+        self._peers = peers or Peers(forwards=False)
         self._observer = LeaderObserver(
             Election(store, keys, clock),
             self._master_names,
             lambda _: self._reporter.soon(),
-            peers=peers or Peers(forwards=False),
+            peers=self._peers,
         )
         self._states = states
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given)
+        self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
+        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        items, url = Path(settings.folder, settings.worker.items), settings.items.url
+        self.shared_items = SharedItems(items, url, clock) if url else None
+        """Where finished items go; None if they stay here."""
         self._clearing = Supervisor("states", clock=clock)
         self._epochs = Epochs()
         self._disk = Disk(Path(settings.folder, settings.worker.items), clock)
         load = OwnLoad(clock, crew.load, lambda: self._disk.used)
         self._reporter = Reporter(self._observer, self._runs, self._epochs, clock, settings, load)
         self._past = Past(clock, hub, settings.coordination.lease_ttl_s)
+        self._bundles = bundles
+        self._registry = Registry(store, keys, WORKER)
+        self._has_offer = Event()
+        """Set when this worker offers spiders that its registration does not tell."""
         self._draining = False
         self._session: Session | None = None
         self._assignments: Assignments | None = None
@@ -117,6 +139,9 @@ class Worker:
 
     def start(self, supervisor: Supervisor) -> None:
         """Start the crew, and observe who leads."""
+        self._logs.start(supervisor)
+        if self.shared_items is not None:
+            self.shared_items.start(supervisor)
         self._crew.start()
         self._masters.start(supervisor)
         self._observer.start(supervisor)
@@ -125,10 +150,19 @@ class Worker:
         supervisor.spawn("report", self._reporter.report_forever, on_end=OnEnd.FATAL)
         supervisor.spawn("states", self._drop_forever, on_end=OnEnd.RESTART)
         supervisor.spawn("look", self._look_forever, on_end=OnEnd.RESTART)
+        if self._bundles is not None:
+            self._bundles.fetch = self._fetch
+            self._bundles.on_offer = self._has_offer.set
+            self._bundles.used = self._used
+            self._bundles.start(supervisor)
+            supervisor.spawn("offer", self._offer_forever, on_end=OnEnd.RESTART)
 
     def stop(self) -> None:
         """Stop the crew. `leave` has stopped the runs."""
         self._crew.stop()
+        if self.shared_items is not None:
+            self.shared_items.stop()
+        self._logs.stop()
         self._clearing.stop()
         self._states.close()
         self._observer.close()
@@ -136,7 +170,7 @@ class Worker:
     def describe(self, node_id: str, address: str) -> Node:
         """Return the registration of this worker, with its labels, spiders, capacity and taints."""
         given = self._settings.node
-        return Node(
+        node = Node(
             node_id,
             address,
             metadata=self._past.metadata(),
@@ -144,6 +178,18 @@ class Worker:
             spiders=self._crew.spider_names(),
             capacity=dict(given.capacity),
             taints=tuple(map(Taint.parse, given.taints)),
+        )
+        return self._with_bundles(node)
+
+    def _with_bundles(self, node: Node) -> Node:
+        """Return the registration with what this worker offers of projects by now."""
+        if self._bundles is None:
+            return node
+        others = {key: value for key, value in node.metadata.items() if key != BUNDLES}
+        return replace(
+            node,
+            spiders=self._crew.spider_names() | self._bundles.spiders(),
+            metadata={**others, **self._bundles.metadata()},
         )
 
     def join(self, session: Session) -> None:
@@ -266,6 +312,40 @@ class Worker:
         self._runs.wait(run, END_S + CLEAR_S)
         run.end_files(STOPPED)
         self._states.clear(run.resource, CLEAR_S)
+
+    def _offer_forever(self) -> None:
+        """Tell what this worker offers, whenever that has changed."""
+        while True:
+            self._has_offer.wait()
+            self._has_offer.clear()
+            session = self._session
+            if session is None or self._draining:
+                continue  # the next registration tells it
+            try:
+                self._registry.announce(self._with_bundles(session.node), session.lease)
+            except Retryable as error:
+                log.warning("cannot tell which spiders this worker offers", error=str(error))
+                self._has_offer.set()
+                self._clock.sleep(LOOK_S)
+
+    def _fetch(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes of a bundle, from any master. Raises NotFound, Retryable."""
+        error: CrawlerError = Unavailable("no master is registered")
+        for address in self._master_names().values():
+            chunks = iter(self._peers.backend(address).bundle(digest, Call(FETCH_S)))
+            try:
+                first = next(chunks, b"")
+            except (NotFound, Retryable) as refused:
+                error = refused
+                continue
+            yield first
+            yield from chunks
+            return
+        raise error
+
+    def _used(self) -> Iterator[str]:
+        """Yield the digests of the bundles that runs have here."""
+        return (run.resource.digest for run in self._runs.all() if run.resource.digest)
 
     def _drop_forever(self) -> None:
         """Remove the states that nobody has used."""

@@ -13,6 +13,7 @@ from crawler.api.doors import Doors, NoTokens
 from crawler.api.health import Health
 from crawler.api.http.app import build_app
 from crawler.api.limiter import RateLimiter
+from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.peers import Peers
 from crawler.api.rpc.server import SERVICE_NAME, RpcServer
 from crawler.api.rpc.servicer import Servicer
@@ -24,6 +25,7 @@ from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.access import NewToken, Role, Token
 from crawler.model.constraints import Effect, Taint
+from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.policy import (
     LAST,
     STRATEGY,
@@ -36,6 +38,8 @@ from crawler.model.policy import (
     Score,
     WorkerVerdict,
 )
+from crawler.model.projects import Project, ProjectView
+from crawler.model.projects import absent as no_project
 from crawler.model.records import (
     NO_COUNTS,
     NOT_PAUSED,
@@ -94,6 +98,7 @@ class FakeBackend:
         self.kept_secrets = {}
         self.kept_rules, self.known_alerts = {}, []
         self.kept_schedules = {}
+        self.kept_projects = {}
         self.calls = []
         self.reports = []
         self.events, self.known_runs = [], []
@@ -290,6 +295,37 @@ class FakeBackend:
         self.kept_schedules[schedule.name] = view
         return view
 
+    def deploy(self, project, version, roll, call):
+        self._enter(call)
+        before = self.kept_projects.get(project, Project(project))
+        versions = (version, *(v for v in before.versions if v.digest != version.digest))
+        kept = replace(before, current=version.digest, versions=versions)
+        self.kept_projects[project] = kept
+        return ProjectView(kept, 3 if roll else 0)
+
+    def projects(self, call):
+        self._enter(call)
+        return [ProjectView(found) for _, found in sorted(self.kept_projects.items())]
+
+    def project(self, name, call):
+        self._enter(call)
+        if name not in self.kept_projects:
+            raise NotFound(no_project(name))
+        return ProjectView(self.kept_projects[name])
+
+    def rollback(self, name, digest, roll, call):
+        found = self.project(name, call).project
+        version = found.named(digest) if digest else found.before
+        if version is None:
+            raise NotFound(f"no version {digest!r} is kept of project {name}")
+        kept = self.kept_projects[name] = replace(found, current=version.digest)
+        return ProjectView(kept, 3 if roll else 0)
+
+    def delete_project(self, name, call):
+        found = self.project(name, call)
+        del self.kept_projects[name]
+        return found
+
     def create_token(self, wish, call):
         self._enter(call)
         text = self.known.make(wish.role, labels=wish.labels, expires_ns=wish.expires_ns)
@@ -366,6 +402,18 @@ class FakeBackend:
         return self.resources[name]
 
 
+class FakeLogs:
+    """The logs of a worker that has one line of the first task of a `FakeBackend`."""
+
+    line = b'{"level": "INFO", "ts": "2026-12-01T01:02:03.004+00:00", "msg": "run started"}\n'
+
+    def pieces(self, task):
+        return [Piece(PieceKey(1), "1602250527540776960", 1, end=len(self.line))]
+
+    def read(self, task, id, key, begin):
+        return Passage(self.line[begin:], begin, False)
+
+
 class FakeElection:
     """An election whose outcome a test sets."""
 
@@ -398,11 +446,13 @@ class Master:
         certificates=None,
         trail=None,
         clock=None,
+        bundles=None,
+        reach=CrawlsClient,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
         trail = trail or Trail()
-        self.service = Service(self.election, trail)
+        self.service = Service(self.election, trail, bundles)
         self.health = Health(SERVICE_NAME)
         self.metrics = Metrics()
         self.limiter = RateLimiter(self.settings, self.metrics)
@@ -417,8 +467,9 @@ class Master:
             limiter=self.limiter,
             doors=self.doors,
             clock=clock,
+            reach=reach,
         )
-        self.servicer = Servicer(self.service, self.settings)
+        self.servicer = Servicer(self.service, self.settings, reach)
         self.server = RpcServer(
             "127.0.0.1:0",
             self.health,

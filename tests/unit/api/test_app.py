@@ -113,6 +113,9 @@ def test_a_resource_is_shown_whole(web):
         "running": 0,
         "killedProcesses": 0,
         "isolated": False,
+        "project": "",
+        "bundle": "",
+        "digest": "",
     }
 
 

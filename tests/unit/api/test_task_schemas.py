@@ -101,7 +101,7 @@ def test_an_unknown_field_is_told_with_the_likely_one_and_those_that_may_be_set(
     fields = set(message.partition("fields are ")[2].split(", "))
     assert fields == {
         *("name", "spider", "parameters", "labels", "priority", "constraints", "retries"),
-        *("workers", "isolated"),
+        *("workers", "isolated", "project", "bundle"),
     }
 
 

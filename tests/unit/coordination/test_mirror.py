@@ -7,6 +7,7 @@ import pytest
 
 from crawler.clock import TURN_S, settle
 from crawler.coordination.codec import decode_resource
+from crawler.coordination.memory import MemoryStore
 from crawler.coordination.mirror import KEYS_A_TURN, Mirror
 from crawler.coordination.store import Batch, Delete, Event, KeyValue, Put
 from tests.waiting import PATIENCE_S, eventually
@@ -85,6 +86,26 @@ def test_it_lists_anew_after_compaction_and_works_out_the_deletes(seen, store, c
     store.compact(put(store, "/m/b", "1"))
     clock.advance(5)
     assert seen.values == {"/m/a": "2", "/m/b": "1"} == seen.told()
+
+
+def test_a_backup_whose_revision_was_raised_is_taken_as_it_is(seen, store, clock):
+    """As `etcdutl snapshot restore --bump-revision` leaves it: its revision is above all that was
+    known, and those of the values are not."""
+    backup = MemoryStore(clock)
+    put(backup, "/m/a", "saved")
+    for value in ("1", "2", "3"):
+        put(store, "/m/a", value)
+    put(store, "/m/late", "1")
+    revision = max(put(backup, "/other", str(number)) for number in range(20))
+    backup.compact(revision)
+    seen.mirror._store = backup
+    store.break_watches()
+    settle()  # it waits a little before it watches again
+    clock.advance(5)
+    assert seen.values == {"/m/a": "saved"} == seen.told()
+    put(backup, "/m/a", "4")
+    assert seen.values == {"/m/a": "4"} == seen.told()
+    backup.close()
 
 
 def test_a_value_that_cannot_be_read_is_left_out_and_the_rest_goes_on(seen, store):

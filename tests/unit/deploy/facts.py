@@ -27,8 +27,16 @@ def ports_of(role):
 
 def assert_writes_below_the_data(settings):
     """All that a worker keeps is in the one folder that outlives it."""
-    for folder in (settings.worker.items, settings.worker.cache_folder, settings.frontier.folder):
+    for folder in (
+        *(settings.worker.items, settings.worker.cache_folder, settings.frontier.folder),
+        *(settings.deploy.folder, settings.logs.folder),
+    ):
         assert folder.startswith(f"{DATA}/")
+
+
+def assert_keeps_its_history(settings):
+    """A master writes its history to that folder, or not at all."""
+    assert settings.history.url in ("", f"sqlite:///{DATA}/history.db")
 
 
 def assert_has_time_to_stop(settings, seconds):

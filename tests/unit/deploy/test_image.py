@@ -26,6 +26,7 @@ from tests.unit.deploy.facts import (
     ROLES,
     assert_has_time_to_stop,
     assert_is_command_of,
+    assert_keeps_its_history,
     assert_writes_below_the_data,
     instructions,
     load,
@@ -75,6 +76,7 @@ def test_the_image_runs_a_node_as_a_user_without_rights():
 def test_the_image_writes_to_its_volume_alone():
     settings = load(DEPLOY / "config.yaml", variables())
     assert_writes_below_the_data(settings)
+    assert_keeps_its_history(settings)
     assert instructions("VOLUME") == [DATA]
     assert f'"-o", "10001", "-g", "10001", "{DATA}"' in IMAGE
     assert variables()["PYTHONDONTWRITEBYTECODE"] == "1"

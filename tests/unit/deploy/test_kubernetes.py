@@ -11,6 +11,7 @@ from tests.unit.deploy.facts import (
     ROLES,
     assert_has_time_to_stop,
     assert_is_command_of,
+    assert_keeps_its_history,
     assert_writes_below_the_data,
     load,
     ports_of,
@@ -102,6 +103,7 @@ def test_a_pod_gives_settings_that_the_program_knows(role, tmp_path):
     settings = load(file, variables() | given | secrets)
     assert given["CRAWLER_CONFIG"] == f"/etc/crawler/{file.name}"
     assert_writes_below_the_data(settings)
+    assert_keeps_its_history(settings)
     assert_has_time_to_stop(settings, template(role)["spec"]["terminationGracePeriodSeconds"])
     assert settings.etcd.password == secrets["CRAWLER_ETCD_PASSWORD"]
     assert secrets.keys() <= {config.variable(*path) for path in SECRET}
@@ -128,7 +130,7 @@ def test_volumes_are_mounted_where_a_node_writes(role):
     volumes |= {each["metadata"]["name"] for each in claims} if role == "worker" else set()
     assert set(mounts.values()) == volumes
     assert {"/etc/crawler", "/tmp"} <= mounts.keys()
-    assert (DATA in mounts) == (role == "worker")
+    assert DATA in mounts
 
 
 @pytest.mark.parametrize("role", ROLES)

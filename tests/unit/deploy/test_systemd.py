@@ -16,6 +16,7 @@ from tests.unit.deploy.facts import (
     ROLES,
     assert_has_time_to_stop,
     assert_is_command_of,
+    assert_keeps_its_history,
     assert_writes_below_the_data,
     load,
 )
@@ -43,6 +44,8 @@ def test_a_unit_runs_its_node_with_settings_that_the_program_knows(role):
     environment = dict(word.split("=", 1) for word in words)
     settings = load(DEPLOY / "config.yaml", environment)
     assert_writes_below_the_data(settings)
+    if role == "master":
+        assert_keeps_its_history(settings)
     assert_has_time_to_stop(settings, int(unit["TimeoutStopSec"][0]))
     assert unit["StateDirectory"] == [Path(DATA).name]
     assert unit["RestartPreventExitStatus"] == [str(BAD_SETTINGS)]

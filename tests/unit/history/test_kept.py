@@ -1,12 +1,14 @@
 """The history of a master: nothing waits for its database, and what was missed is told."""
 
 import pytest
+from gevent.monkey import get_original
 
 from crawler.clock import SystemClock
 from crawler.errors import NotFound, Unavailable
 from crawler.history import kept
 from crawler.history.history import NoHistory
 from crawler.history.kept import KeptHistory
+from crawler.history.store import HistoryStore
 from crawler.metrics import Metrics
 from crawler.model.history import Kind, RunQuery, RunState
 from crawler.supervision import Supervisor
@@ -96,6 +98,22 @@ def test_a_database_that_is_away_costs_nothing_and_gets_all_when_it_is_back(tmp_
         scene.close()
     assert caplog.text.count("cannot be written") == 1
     assert caplog.text.count("written again") == 1
+
+
+def test_a_database_that_hangs_is_told_of_while_it_does(scene, monkeypatch, caplog):
+    monkeypatch.setattr(kept, "HANGS_S", 0.05)
+    scene.note(life(0))
+    eventually(lambda: scene.kinds() == ENDED, what="it is open")
+    write, may_end = HistoryStore.write, get_original("threading", "Event")()
+    monkeypatch.setattr(HistoryStore, "write", lambda *given: (may_end.wait(), write(*given))[1])
+    scene.note(life(1))
+    try:
+        eventually(lambda: scene.metric("crawler_history_failures_total") == 1)
+        assert "the history cannot be written" in caplog.text
+    finally:
+        may_end.set()
+    eventually(lambda: scene.kinds("x-1") == ENDED, what="it goes on")
+    eventually(lambda: "written again" in caplog.text, what="that is told")
 
 
 def test_what_does_not_fit_into_the_queue_is_counted_and_found_in_the_resources(

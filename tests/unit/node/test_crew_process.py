@@ -72,7 +72,7 @@ def told():
 
 @pytest.fixture
 def process(told):
-    orders = Orders(Settings(), 1, "json", False, 1.0, 1, 0.0)
+    orders = Orders(Settings(), 1, 1.0, 1, 0.0)
     return CrawlProcess(orders, lambda _, kind, body: told.append((kind, body)))
 
 

@@ -11,6 +11,7 @@ from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
 from crawler.coordination.ledger import Ledger
 from crawler.coordination.memory import MemoryStore
+from crawler.coordination.projects import Projects
 from crawler.coordination.schedules import Schedules
 from crawler.coordination.sealing import Seals
 from crawler.coordination.secrets import Secrets
@@ -70,6 +71,7 @@ class Stage:
             tokens=Tokens(self.store, KEYS, self.clock),
             secrets=Secrets(self.store, KEYS, Seals([])),
             schedules=Schedules(self.store, KEYS, self.clock),
+            projects=Projects(self.store, KEYS, self.clock),
             alerts=Alerts(self.store, KEYS, self.clock),
             alert_rules=Rules(AlertSettings()),
             channels=Channels(AlertSettings(), self.clock),

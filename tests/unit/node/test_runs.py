@@ -75,10 +75,11 @@ def start(runs, *names, priority=0):
 
 
 def begun(engine):
-    """Who has begun, in that order, when nothing more happens by itself."""
+    """Who has begun, when nothing more happens by itself."""
     gevent.sleep(0)
+    gevent.get_hub().threadpool.join()  # each looks first which runs of its task have begun
     gevent.idle()
-    return list(engine.crawls)
+    return sorted(engine.crawls)
 
 
 def test_only_so_many_run_at_once_and_the_others_in_turn(runs, engine):

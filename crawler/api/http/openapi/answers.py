@@ -58,6 +58,7 @@ def schemas() -> dict[str, Schema]:
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,
+        pb.ListProjectsResponse,
         pb.ListAuditResponse,
         pb.GetHistoryResponse,
         pb.ListRunsResponse,

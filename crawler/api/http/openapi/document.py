@@ -90,8 +90,8 @@ def _add(spec: APISpec, app: Flask, rule: Rule, query: list[Schema]) -> None:
     if made.is_guarded:  # nothing is needed as long as the cluster has no token
         operation["security"] = [{"token": []}, {}]
     if made.body:  # an empty body is an empty object
-        needed = bool(spec.components.schemas[made.body]["required"])
-        content = {"application/json": {"schema": ref(made.body)}}
+        needed = bool(spec.components.schemas[made.body].get("required", True))
+        content = {made.takes: {"schema": ref(made.body)}}
         operation["requestBody"] = {"required": needed, "content": content}
     path = rule.rule.replace("<", "{").replace(">", "}")
     spec.path(path=path, operations={method.lower(): operation for method in _methods(rule)})

@@ -65,6 +65,8 @@ class Operation:
     has_query: bool = False
     query: tuple[Schema, ...] = ()
     """Further parameters of its query."""
+    takes: str = _JSON
+    """The media type of its body."""
     types: tuple[str, ...] = (_JSON,)
     """The media types of its answer."""
     others: Mapping[int, Schema] = field(default_factory=dict)
@@ -86,7 +88,16 @@ _SECONDS = _in_query("seconds", {"type": "number", "minimum": LEAST_S, "maximum"
 _LIMIT = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_RECORDS})
 _MOST = _in_query("limit", {"type": "integer", "minimum": 1, "maximum": MOST_LIMIT})
 _RUN_STATE = _in_query("state", {"enum": ["", *(state.value for state in RunState)]})
+_RUN = _in_query("run", {"type": "integer", "minimum": 0, "maximum": 2**31 - 1})
+_OFFSET = _in_query(
+    "offset", {"type": "string", "pattern": r"^[0-9]{1,2}\.[0-9]{1,18}\.[0-9]{1,18}$"}
+)
+_FOLLOW = _in_query("follow", {"enum": ["true", "false"]})
+_ID = _in_query("id", {"type": "string", "maxLength": 200})
+_EPOCH = _in_query("epoch", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
+_SKIP_MISSING = _in_query("skip_missing", {"enum": ["true", "false"]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
+_ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
 
@@ -113,6 +124,20 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.run": Operation("runResource", ref("ResourceSpec"), _WRITES | _NAMED),
     "crawler.delete": Operation("deleteResource", ref("Nothing"), _WRITES | _NAMED),
     "crawler.explain": Operation("explainResource", ref("Explanation"), _READS | _NAMED),
+    "crawler.logs": Operation(
+        "readLogs",
+        _TEXT,
+        _READS | _NAMED,
+        query=(_RUN, _OFFSET, _FOLLOW),
+        types=("application/x-ndjson",),
+    ),
+    "crawler.items": Operation(
+        "readItems",
+        _TEXT,
+        _WRITES | _NAMED,
+        query=(_ID, _EPOCH, _SKIP_MISSING),
+        types=("application/x-ndjson",),
+    ),
     "crawler.nodes": Operation("listNodes", ref("ListNodesResponse"), _READS),
     "crawler.drain": Operation("drainNode", ref("NodeInfo"), _WRITES | _NAMED),
     "crawler.uncordon": Operation("uncordonNode", ref("NodeInfo"), _WRITES | _NAMED),
@@ -150,6 +175,29 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.pause_schedule": Operation("pauseSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.resume_schedule": Operation("resumeSchedule", ref("Schedule"), _WRITES | _NAMED),
     "crawler.run_schedule": Operation("runSchedule", ref("Schedule"), _WRITES | _NAMED),
+    "crawler.deploy": Operation(
+        "deployBundle",
+        ref("Project"),
+        _WRITES | _BODY,
+        "Bundle",
+        ref("ProjectName"),
+        query=(_ROLL,),
+        takes="application/zip",
+    ),
+    "crawler.projects": Operation("listProjects", ref("ListProjectsResponse"), _READS),
+    "crawler.project": Operation(
+        "getProject", ref("Project"), _READS | _NAMED, name=ref("ProjectName")
+    ),
+    "crawler.rollback": Operation(
+        "rollbackProject",
+        ref("Project"),
+        _WRITES | _BODY | _NAMED,
+        "Rollback",
+        ref("ProjectName"),
+    ),
+    "crawler.delete_project": Operation(
+        "deleteProject", ref("Project"), _WRITES | _NAMED, name=ref("ProjectName")
+    ),
     "crawler.audit": Operation("listAudit", ref("ListAuditResponse"), _READS, query=(_LIMIT,)),
     "crawler.history": Operation(
         "getHistory", ref("GetHistoryResponse"), _READS | _NAMED, query=(_MOST,)

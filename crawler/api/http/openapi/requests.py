@@ -19,6 +19,7 @@ from crawler.api.http.openapi.constraints import constraints
 from crawler.api.http.openapi.shapes import closed, whole
 from crawler.model.access import GIVEN
 from crawler.model.alerts import When as AlertWhen
+from crawler.model.projects import PROJECT_NAME, SHORT
 from crawler.model.schedules import Overlap
 from crawler.model.secrets import LEAST_CHARACTERS, MOST_BYTES, NAME
 from crawler.schemas.alert_schemas import (
@@ -32,6 +33,7 @@ from crawler.schemas.alert_schemas import (
 from crawler.schemas.alert_schemas import NAME as ALERT_NAME
 from crawler.schemas.parameters import MAX_DEPTH, MOST_NUMBER
 from crawler.schemas.policy_schemas import MAX_WEIGHT, Names, PolicySchema, Weights
+from crawler.schemas.project_schemas import DigestStart, RollbackSchema
 from crawler.schemas.schedule_schemas import (
     OverlapName,
     ScheduleSchema,
@@ -46,9 +48,11 @@ from crawler.schemas.task_fields import (
     NAME_CHARACTERS,
     RESERVED,
     Asked,
+    Digest,
     Labels,
     Name,
     Parameters,
+    ProjectName,
     Text,
     Truth,
     Whole,
@@ -77,6 +81,7 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
     task = _properties(converter, SpecSchema)
     secret = _properties(converter, SecretSchema)
     schedule = _properties(converter, ScheduleSchema)
+    rollback = _properties(converter, RollbackSchema)
     rule = _properties(converter, AlertRuleSchema)
     update = {**task, **_WAITS, "restart": _TRUTH}
     return {
@@ -94,6 +99,9 @@ def bodies(converter: OpenAPIConverter) -> dict[str, Schema]:
         "AlertRuleWish": closed(rule, "when"),
         "SecretName": secret["name"],
         "SecretWish": closed(secret, "value"),
+        "Bundle": {"type": "string", "contentMediaType": "application/zip"},
+        "ProjectName": {"type": "string", "pattern": f"^{PROJECT_NAME}$"},
+        "Rollback": closed(rollback),
         "PolicyChange": closed(_properties(converter, PolicySchema)),
     }
 
@@ -151,6 +159,21 @@ def _(field: Name) -> Schema:
 @_schema_of.register
 def _(field: SecretName) -> Schema:
     return {"type": "string", "pattern": f"^{NAME}$"}
+
+
+@_schema_of.register
+def _(field: ProjectName) -> Schema:
+    return {"type": "string", "pattern": f"^({PROJECT_NAME})?$"}
+
+
+@_schema_of.register
+def _(field: Digest) -> Schema:
+    return {"type": "string", "pattern": "^([0-9a-f]{64})?$"}
+
+
+@_schema_of.register
+def _(field: DigestStart) -> Schema:
+    return {"type": "string", "pattern": f"^([0-9a-f]{{{SHORT},64}})?$"}
 
 
 @_schema_of.register

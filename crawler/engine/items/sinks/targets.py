@@ -67,6 +67,20 @@ def open_sink(
     return BatchedSink(file_writer(kind, target, fresh))
 
 
+def whole_file_sink(target: str, kind: str = "") -> Callable[[Path], Sink] | None:
+    """Return what makes the sink of another file, to take the place of this one when it is whole.
+    None if `target` is a database, a folder, standard output, or a device."""
+    kind = kind or format_of(target)
+    is_file = kind in FORMATS and kind != "parquet" and not is_database(target)
+    if (
+        not is_file
+        or target == STANDARD_OUTPUT
+        or (Path(target).exists() and not Path(target).is_file())
+    ):
+        return None
+    return lambda path: BatchedSink(file_writer(kind, path, True))
+
+
 @dataclass(frozen=True)
 class Targets:
     """Makes one sink for several targets. Without targets, items are only counted."""

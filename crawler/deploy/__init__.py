@@ -1,0 +1,1 @@
+"""Bundles of deployed projects: what is in one, how it is made, read and kept."""

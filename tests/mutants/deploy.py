@@ -1,0 +1,140 @@
+"""What keeps a run on its code, and a bundle whole."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_BUNDLE = "crawler/deploy/bundle.py"
+_PLACES = "crawler/deploy/places.py"
+_REQUESTS = "crawler/node/master/project_requests.py"
+_UNIT = "tests/unit/node/test_deployed.py"
+_PACKED = "tests/unit/bundles/test_bundle.py"
+_KEPT = "tests/contract/test_bundle_places.py"
+_WORKER = "crawler/node/worker/bundles.py"
+_ENVIRONMENTS = "crawler/node/worker/environments.py"
+_WORKERS = "tests/unit/node/test_worker_bundles.py"
+_MADE = "tests/unit/node/test_environments.py"
+_WHOLE = "tests/integration/test_processes_deploy.py"
+_LEADER = "tests/unit/node/test_project_requests.py"
+
+MUTANTS = [
+    Mutant(
+        "a run that moves gets the newest bundle",
+        "crawler/node/master/draft.py",
+        "resource.owner is not None and not resource.digest:",
+        "resource.owner is not None:",
+        f"{_UNIT} -k keeps_its_bundle",
+    ),
+    Mutant(
+        "the next run keeps the bundle of the one before",
+        "crawler/node/master/assignment.py",
+        'fresh.replace(digest="")',
+        "fresh.replace()",
+        f"{_UNIT} -k keeps_its_bundle",
+    ),
+    Mutant(
+        "a shard has another bundle than its task",
+        "crawler/node/master/draft.py",
+        "head.digest if head is not None and head.digest else self._bundle_for(spec)",
+        "self._bundle_for(spec)",
+        f"{_UNIT} -k shard_has_the_bundle",
+    ),
+    Mutant(
+        "a worker without the project gets its task",
+        "crawler/plugins/spider_available.py",
+        "and not task.project",
+        "",
+        f"{_UNIT} -k goes_only_to_a_worker",
+    ),
+    Mutant(
+        "a name in a bundle leads out of its folder",
+        _BUNDLE,
+        'and ".." not in parts',
+        "",
+        f"{_PACKED} -k leads_elsewhere",
+    ),
+    Mutant(
+        "a bundle unpacks to whatever size",
+        _BUNDLE,
+        "            if left < 0:",
+        "            if False:",
+        f"{_PACKED} -k grows_too_large",
+    ),
+    Mutant(
+        "a damaged bundle is handed out",
+        _PLACES,
+        "if seen.hexdigest() != digest:",
+        "if False:",
+        f"{_KEPT} -k damaged_in_its_folder",
+    ),
+    Mutant(
+        "a version goes that a run has",
+        _REQUESTS,
+        "used.add(task.digest)",
+        "pass",
+        f"{_LEADER} -k that_tasks_use",
+    ),
+    Mutant(
+        "a deployment rolls runs that nobody wanted to roll",
+        _REQUESTS,
+        "self._roll(kept, call) if roll else 0",
+        "self._roll(kept, call)",
+        f"{_LEADER} -k only_if_somebody_asks",
+    ),
+    Mutant(
+        "a bundle whose bytes have another digest is unpacked",
+        _WORKER,
+        "if in_thread(digest_of, path) != digest:",
+        "if False:",
+        f"{_WORKERS} -k another_digest",
+    ),
+    Mutant(
+        "a project that cannot run here stays offered",
+        _WORKER,
+        "            self._offers.pop(project.name, None)\n            self.on_offer()\n",
+        "",
+        f"{_WORKERS} -k cannot_run_here",
+    ),
+    Mutant(
+        "an environment counts although it was not finished",
+        _ENVIRONMENTS,
+        "if not in_thread((folder / WHOLE).exists):",
+        "if not in_thread((folder / 'venv').exists):",
+        f"{_MADE} -k not_finished",
+    ),
+    Mutant(
+        "a spider can change the packages of other projects",
+        "crawler/deploy/requirements.py",
+        '"--link-mode", "copy"',
+        '"--link-mode", "hardlink"',
+        f"{_MADE} -k spider_code_changes",
+    ),
+    Mutant(
+        "the packages of the worker come before those of a lock",
+        _ENVIRONMENTS,
+        "path = [str(code), str(self._engine())] if lock else",
+        "path =",
+        f"{_MADE} -k none_of_the_worker",
+    ),
+    Mutant(
+        "a bundle is removed that a run has",
+        _ENVIRONMENTS,
+        "if not is_digest(path.name) or path.stat().st_mtime > until_s:",
+        "if path.stat().st_mtime > until_s + 2 * SPARED_S:",
+        f"{_MADE} -k needs_for_long",
+    ),
+    Mutant(
+        "a run of a project gets a process with the spiders of the worker",
+        "crawler/node/crew/processes.py",
+        "        if not resource.spec.project:\n            return self._own\n",
+        "        return self._own\n",
+        f"{_WHOLE} -k in_the_middle",
+    ),
+    Mutant(
+        "a bundle that cannot be loaded is tried for ever",
+        "crawler/node/crew/team.py",
+        "        if self.digest and self.fault:\n            return self.fault\n",
+        "",
+        f"{_WHOLE} -k fails_its_task_alone",
+    ),
+]

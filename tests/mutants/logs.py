@@ -1,0 +1,74 @@
+"""What the logs of tasks promise: docs/operations.md."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_FILES = "tests/unit/node/test_run_logs.py"
+_CLUSTER = "tests/integration/test_task_logs.py"
+
+MUTANTS = [
+    Mutant(
+        "a log grows without a bound",
+        "crawler/node/run/log_files.py",
+        "                _drop_oldest(folder, key)\n",
+        "",
+        f"{_FILES} -k bounded",
+    ),
+    Mutant(
+        "a part of a line is told",
+        "crawler/node/run/log_files.py",
+        'return data[: data.rfind(b"\\n") + 1]',
+        "return data",
+        f"{_FILES} -k part_of_a_line",
+    ),
+    Mutant(
+        "old logs stay",
+        "crawler/node/run/log_files.py",
+        "if changed < until or kept > total_bytes:",
+        "if kept > total_bytes:",
+        f"{_FILES} -k old_files",
+    ),
+    Mutant(
+        "the last words of a run are lost",
+        "crawler/node/run/run_logs.py",
+        "self._runs.get(task) or self._ended.get(task)",
+        "self._runs.get(task)",
+        f"{_FILES} -k alone",
+    ),
+    Mutant(
+        "a process may write into the logs of runs that it does not have",
+        "crawler/node/crew/process.py",
+        "self._lines.of_log(self._resources.get(number), line)",
+        "self._lines.of_log(next(iter(self._resources.values()), None), line)",
+        "tests/integration/test_logs_of_processes.py -k own_run",
+    ),
+    Mutant(
+        "who follows a task does not hear of its next worker",
+        "crawler/api/task_logs.py",
+        "if lacking or epochs != known.epochs:",
+        "if False:",
+        f"{_CLUSTER} -k follows",
+    ),
+    Mutant(
+        "nobody says that a piece is missing",
+        "crawler/api/task_logs.py",
+        "known.notes += self._gaps(head, shards, pieces, silent)",
+        "pass",
+        f"{_CLUSTER} -k gone",
+    ),
+    Mutant(
+        "the runs of a task are shown as one",
+        "crawler/api/task_logs.py",
+        "if each[0].run == self._run}",
+        "}",
+        f"{_CLUSTER} -k own_log",
+    ),
+    Mutant(
+        "anybody reads the logs of a worker",
+        "crawler/api/rpc/access.py",
+        'f"{_WORKER}ReadLog": Need.NODES',
+        'f"{_WORKER}ReadLog": Need.READ',
+        f"{_CLUSTER} -k bounds",
+    ),
+]
