@@ -55,6 +55,11 @@ def past_of(events: Sequence[Event], task: Resource) -> Past:
     )
 
 
+def knows_end(events: Sequence[Event], task: Resource) -> bool:
+    """Whether the end of the present run of a task is among the events."""
+    return any(e.kind is Kind.ENDED and (e.id, e.run) == (task.id, task.run) for e in events)
+
+
 def run_mark(task: Resource) -> str:
     """Return which run a task has. A run that moves is still the same one."""
     return f"{task.id}/{task.generation}/{task.run}"

@@ -17,6 +17,7 @@ from crawler.coordination.fields import dump, labels, load_object, number, typed
 from crawler.coordination.keys import Keys
 from crawler.coordination.mirror import Mirror
 from crawler.coordination.store import Get, KeyValue, Put, Store, unchanged
+from crawler.errors import Retryable
 from crawler.model.alerts import MOST_FOR_S, MOST_LIMIT, Alert, AlertRule, When
 from crawler.model.records import Leadership
 
@@ -29,9 +30,7 @@ class Alerts:
     def __init__(self, store: Store, keys: Keys, clock: Clock) -> None:
         self._store = store
         self._keys = keys
-        self.mirror: Mirror[Stored] = Mirror(
-            store, keys.alerts, partial(decode, keys), clock, relists=True
-        )
+        self.mirror: Mirror[Stored] = Mirror(store, keys.alerts, partial(decode, keys), clock)
 
     def rules(self) -> Mapping[str, AlertRule]:
         """Return the rules that were set over the API, by name."""
@@ -41,6 +40,14 @@ class Alerts:
     def found(self) -> Mapping[str, Alert]:
         """Return what the rules have found, by the keys of the alerts."""
         return {each.key: each for each in self.mirror.values.values() if isinstance(each, Alert)}
+
+    def answers(self) -> bool:
+        """Whether the store answers now."""
+        try:
+            self._store.txn([], [Get(self._keys.alert_mark)])
+        except Retryable:
+            return False
+        return True
 
     def mark(self) -> int:
         """Return up to which revision of etcd the ends of runs were judged; 0 if none was."""

@@ -8,12 +8,14 @@ from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.model.alerts import AlertRule, When
 from crawler.model.records import Spec, State
 from crawler.settings.alerts import AlertSettings, Channel, RuleOfSettings
-from crawler.settings.sections import HistorySettings
-from tests.clusters import CALL, Cluster, request
+from crawler.settings.sections import CoordinationSettings, HistorySettings
+from tests.clusters import CALL, Cluster, Unreachable, request
 from tests.contract.test_alert_channels import Hook
 from tests.integration.test_audit import run
 from tests.integration.test_nodes import SPIDER, HoldingSite
 from tests.waiting import eventually
+
+SOON = CoordinationSettings(lease_ttl_s=2)
 
 
 @pytest.fixture
@@ -43,6 +45,19 @@ def told(hook):
     """What the webhook was told, in its order."""
     alerts = [each for _, body in hook.got for each in json.loads(body)["alerts"]]
     return [(each["rule"], each["subject"], each["state"], each["text"]) for each in alerts]
+
+
+def leader_id(client):
+    """Who leads; empty while nobody does."""
+    try:
+        return client.leader(CALL).id
+    except Unavailable:
+        return ""
+
+
+def told_by(body):
+    """What one message is about."""
+    return [each["subject"] for each in json.loads(body)["alerts"]]
 
 
 def crawl(site, pages):
@@ -122,3 +137,53 @@ def test_what_is_asked_of_rules_and_channels_that_are_not_there(cluster, hook, m
     ]
     run(monkeypatch, capsys, "alert", "rule", "delete", "mine", node=master)
     assert [each.name for each in client.alert_rules(CALL)] == ["of-file"]
+
+
+def test_a_master_without_etcd_tells_that_nobody_leads_and_the_next_leader_its_end(cluster, hook):
+    rules = [RuleOfSettings("nobody", "no-leader", for_s=0.2)]
+    channels = {"ops": Channel(url=hook.url)}
+    alerts = AlertSettings(channels, rules, pause_s=0.05, check_s=0.05)
+    store = Unreachable(cluster.store)
+    master = cluster.master("m1", store=store, alerts=alerts, coordination=SOON)
+    cluster.client(master)
+    assert told(hook) == []
+    store.cut = True
+    eventually(lambda: told(hook), what="it is told")
+    assert [each[:3] for each in told(hook)] == [("nobody", "cluster", "firing")]
+    assert "other masters may tell this, too" in json.loads(hook.got[0][1])["note"]
+    store.cut = False
+    eventually(lambda: len(told(hook)) == 2, what="its end is told")
+    assert told(hook)[1][:3] == ("nobody", "cluster", "recovered")
+
+
+def test_alerts_outlive_the_leader_that_is_cut_off(cluster, hook, site):
+    """It loses its lease in the middle: what was told is not told again, what was not is."""
+    rules = [RuleOfSettings("failed", "failed", labels={"team": "a"})]
+    alerts = AlertSettings({"ops": Channel(url=hook.url)}, rules, pause_s=0.05, check_s=0.05)
+    store = Unreachable(cluster.store)
+    cluster.master("m1", store=store, alerts=alerts, coordination=SOON)
+    second = cluster.master("m2", alerts=alerts, coordination=SOON)
+    cluster.worker("w1", [SPIDER])
+    client = cluster.client(second)
+
+    def add(name):
+        given = {"start_urls": [f"{site.url}/x"], "settings": {"min_items": 9}}
+        client.add(Spec(name, "holding", given, {"team": "a"}), CALL)
+        eventually(lambda: client.get(name, CALL).state is State.FAILED, what="it failed")
+
+    add("told")
+    eventually(lambda: len(told(hook)) == 1, what="it is told")
+    hook.status = "503 Busy"
+    add("untold")
+    eventually(lambda: len(hook.got) > 1, what="it is tried")
+    first_id = client.leader(CALL).id
+    store.cut = True
+    eventually(lambda: leader_id(client) not in ("", first_id), what="another master leads")
+    before = len(hook.got)
+    hook.status = "200 OK"
+    eventually(
+        lambda: any("task untold" in str(told_by(body)) for _, body in hook.got[before:]),
+        what="the next leader tells it",
+    )
+    later = [each for _, body in hook.got[1:] for each in told_by(body)]
+    assert "task told" not in later, "it was told before"

@@ -59,6 +59,20 @@ MUTANTS = [
         f"{_UNIT} -k of_the_masters",
     ),
     Mutant(
+        "a master stores again that nobody led when that is over",
+        _LEADERLESS,
+        "            if known is None or known.id != mine.id:",
+        "            if True:",
+        f"{_UNIT} -k without_etcd",
+    ),
+    Mutant(
+        "what is usual is judged by a history that is behind",
+        _LOOKING,
+        "        if task.has_ended and self._is_behind(key, events, task):",
+        "        if False:",
+        f"{_UNIT} -k is_behind",
+    ),
+    Mutant(
         "any answer counts as taken",
         _SENDING,
         "    if not 200 <= answer.status < 300:",

@@ -80,9 +80,11 @@ class Leaderless:
         """Somebody leads again. What etcd did not take, it takes now: the leader tells the end."""
         self._since_s = None
         for name in list(self._unstored):
-            known = self._alerts.found().get(self._mine[name].key)
-            revision = known.mod_revision if known else 0
-            self._alerts.put_alone(replace(self._mine[name], owed=(), mod_revision=revision))
+            mine = self._mine[name]
+            known = self._alerts.found().get(mine.key)
+            if known is None or known.id != mine.id:  # otherwise another master was faster
+                revision = known.mod_revision if known else 0
+                self._alerts.put_alone(replace(mine, owed=(), mod_revision=revision))
             self._unstored.discard(name)
         self._mine.clear()
 

@@ -11,6 +11,7 @@ from crawler.clock import give_turn
 from crawler.errors import NotFound, Unavailable
 from crawler.model.access import has_labels
 from crawler.model.alerts import Alert, AlertRule, When
+from crawler.model.history import Event
 from crawler.model.records import Resource
 from crawler.node.master.leader_context import LeaderContext
 
@@ -23,9 +24,12 @@ MOST_KNOWN = 10_000
 EVENTS = 200
 """How many events of a task are read: those of more than ten runs, usually."""
 LOOKUP_S = 2.0
+BEHIND_S = 60.0
+"""How long it is waited for a history that is behind."""
 
 CLUSTER = "cluster"
 BEFORE_END = frozenset({When.LATE, When.WAITING, When.FAILURES})
+COUNTED = frozenset({When.LATE, When.FAILURES, When.FEW_ITEMS})
 FROM_HISTORY = frozenset({When.LATE, When.FEW_ITEMS})
 
 
@@ -42,6 +46,8 @@ class Looking:
         self._ctx = ctx
         self._with_counts = with_counts
         self._past: dict[str, Past] = {}
+        self._behind: dict[str, float] = {}
+        """Since when it is waited for the history to know of an end."""
         self._lookups = 0
 
     def look(
@@ -90,7 +96,8 @@ class Looking:
         own = [each for each in rules if has_labels(task.spec.labels, each.labels)]
         if not own:
             return True
-        counted, complete = self._with_counts(task), True
+        needs_counts = any(each.when in COUNTED for each in own)
+        counted, complete = self._with_counts(task) if needs_counts else task, True
         for rule in own:
             past = self._past_of(task) if rule.when in FROM_HISTORY else Past()
             if past is None:
@@ -118,10 +125,23 @@ class Looking:
         except Unavailable:
             self._lookups = MOST_LOOKUPS
             return None
+        if task.has_ended and self._is_behind(key, events, task):
+            return None
         if len(self._past) >= MOST_KNOWN:
             self._past.clear()
         self._past[key] = judging.past_of(events, task)
         return self._past[key]
+
+    def _is_behind(self, key: str, events: Sequence[Event], task: Resource) -> bool:
+        """Whether the history does not know yet that a task has ended. Then it may not know either
+        how the runs before ended. It is not waited for without end: it may have lost some."""
+        if judging.knows_end(events, task):
+            self._behind.pop(key, None)
+            return False
+        now_s = self._ctx.clock.monotonic()
+        if len(self._behind) >= MOST_KNOWN:
+            self._behind.clear()
+        return bool(events) and now_s - self._behind.setdefault(key, now_s) < BEHIND_S
 
     def _schedules(self, rule: AlertRule, found: Look) -> None:
         now_ns = self._ctx.clock.time_ns()

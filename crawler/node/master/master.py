@@ -54,9 +54,6 @@ log = get_logger(__name__)
 
 TAKING_OVER = "nobody leads yet: this master is taking over as the leader; try again in 1 s"
 
-MOST_SILENCE_S = 5.0
-"""After so many seconds without a word from etcd, the leader that was seen may be gone."""
-
 AGAIN_S = 0.5
 """Pause between the end of a term and the next campaign."""
 
@@ -205,8 +202,10 @@ class Master:
             return ""
         if leader is None:
             return "nobody leads"
-        if self._alerts.mirror.silence_s > MOST_SILENCE_S:
+        if self._session is None and not self._alerts.answers():
             return "etcd does not answer, so nobody can lead"
+        if not leader.address:
+            return f"the leader {leader.id!r} gives no address"
         return "nobody leads yet" if self._is_me(leader) else self._observer.trouble(leader)
 
     def measure(self, metrics: Metrics) -> None:

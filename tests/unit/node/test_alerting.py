@@ -225,7 +225,7 @@ def test_a_channel_gets_one_message_in_its_pause_with_all_that_waits(stage):
 
 
 def test_fewer_items_than_usual(stage):
-    stage.history.events = [end(run, 100, id="1") for run in (1, 2, 3)]
+    stage.history.events = [end(run, 100, id="1") for run in (1, 2, 3, 4)]
     stage.lead(("few", "few-items", {}, ["ops"]))
     stage.history.away = True
     stage.put(ended(run=4, items=7))
@@ -240,9 +240,25 @@ def test_fewer_items_than_usual(stage):
     assert stage.history.asked == asked, "what is usual of a run is read once"
 
 
+def test_a_history_that_is_behind_is_waited_for_but_not_for_ever(stage):
+    stage.history.events = [end(run, 100, id="1") for run in (1, 2)]
+    stage.lead(("few", "few-items", {}, ["ops"]))
+    stage.put(ended(run=4, items=7))
+    stage.pass_(30)
+    stage.history.events = [end(run, 100, id="1") for run in (1, 2, 3, 4)]
+    stage.pass_(10)
+    assert len(stage.take_told()) == 1
+    stage.put(ended(run=5, items=6))
+    stage.pass_(40)
+    assert stage.take_told() == []
+    stage.pass_(30)
+    assert len(stage.take_told()) == 1, "it never hears of the fifth run"
+
+
 def test_many_tasks_are_looked_up_in_many_looks(stage, monkeypatch):
     monkeypatch.setattr(looking, "MOST_LOOKUPS", 2)
     stage.history.events = [end(run, 100, id="x") for run in (1, 2, 3)]
+    stage.history.events += [end(1, 100, id=name) for name in "abcde"]
     stage.lead(("few", "few-items", {}, ["ops"]))
     puts = [Put(KEYS.resource(name), encode(ended(name=name, id=name))) for name in "abcde"]
     stage.store.txn([], puts)
@@ -336,7 +352,8 @@ def test_without_etcd_each_master_tells_it_under_the_same_id(stage, monkeypatch)
     monkeypatch.setattr(module, "send", send)
     for each in followers:
         each.why = ""
-    stage.pass_(5)
-    stage.lead(NOBODY)
-    stage.pass_(30)
-    assert stage.take_told() == [("ops", [("nobody", "cluster", False, "it is over")])]
+        stage.pass_(5)
+        stage.lead(NOBODY)
+        stage.pass_(30)
+    over = ("ops", [("nobody", "cluster", False, "it is over")])
+    assert stage.take_told() == [over], "the second master stores nothing that is over"
