@@ -74,7 +74,7 @@ proto: $(VENV)/.test ## Generate crawler/proto/*_pb2* from crawler.proto
 		crawler/proto/crawler.proto
 
 docs: $(VENV)/.test ## The documentation as a site, in build/docs; every link is checked
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@said=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build 2>&1) || { echo "$$said"; exit 1; }
 	@echo "open build/docs/index.html, or: $(BIN)/python -m http.server -d build/docs (which can search, too)"
 
 clean: ## Remove the virtual environment and what tools left behind
