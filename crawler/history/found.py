@@ -17,7 +17,10 @@ FOUND_MOVED = "a later leader found that the run was over"
 
 
 def standing(resource: Resource, now_ns: int) -> Iterator[Event]:
-    """Yield what a resource says of itself, for a leader that finds it."""
+    """Yield what a resource says of itself, for a leader that finds it. One that another program
+    wrote has no id yet, and says nothing."""
+    if not resource.id:
+        return
     if not resource.spec.shard:
         yield added(resource, "")
         if resource.generation:

@@ -121,6 +121,13 @@ def test_another_task_of_the_same_name_is_another_task():
     assert kinds == [("7", Kind.DELETED), ("8", Kind.ADDED), ("8", Kind.PLACED)]
 
 
+def test_a_task_that_another_program_wrote_is_added_once_it_has_an_id():
+    foreign = Resource(Spec("x"), mod_revision=5)
+    assert list(standing(foreign, 100)) == said(None, foreign) == said(foreign, None) == []
+    kinds = [(each.id, each.kind) for each in events_of(Seen(foreign, PLACED, 100))]
+    assert kinds == [("7", Kind.ADDED), ("7", Kind.PLACED)]
+
+
 def test_a_shard_has_runs_and_nothing_else():
     spec = Spec("x-1", shard=1, shard_of="x")
     shard = PLACED.replace(spec=spec)
