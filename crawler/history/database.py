@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from crawler.errors import ConfigError
 from crawler.history.failures import Away
 from crawler.history.migrations.steps import migrate
-from crawler.history.tables import EVENTS, KEY, MARKS, event_of, row_of
+from crawler.history.tables import EVENTS, KEY, MARKS, are_sound, event_of, row_of
 from crawler.model.history import Event, RunQuery, RunState, Step
 
 DRIVERS = {
@@ -121,6 +121,8 @@ class Database:
     def runs(self, query: RunQuery) -> Sequence[Sequence[Event]]:
         """Return the events of the latest runs, the latest run first. With each are the events
         that asked for it."""
+        if not are_sound(query.labels):
+            return []  # no event has them
         with self._engine.connect() as connection:
             latest = connection.execute(_latest(query, self.is_sqlite)).all()
             if not latest:

@@ -54,6 +54,7 @@ CLEAN_S = 3600.0
 """How often old events are deleted."""
 LAST_S = 2.0
 """For how long a node that stops waits for its last events."""
+NOT_READ = "the history cannot be read; try again, or look into the log of the leader for why"
 
 
 class KeptHistory:
@@ -154,6 +155,9 @@ class KeptHistory:
             if expired is not limit:
                 raise
             raise Unavailable("the database of the history did not answer in time") from None
+        except Away as error:  # it may name the host and the user of the database
+            log.warning("the history cannot be read", error=str(error))
+            raise Unavailable(NOT_READ) from None
 
     def _run(self) -> None:
         while True:

@@ -139,6 +139,14 @@ def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
     assert states(store, labels={"team": "c"}) == []
 
 
+def test_a_label_that_no_database_takes_hides_no_other_run(store):
+    store.write(changes(life(0, labels={"team": "a"})), False)
+    store.write(changes(life(1, labels={"team": "a", "note": "x\0y"})), False)
+    assert [name for name, *_ in states(store, labels={"team": "a"})] == ["x-1", "x-0"]
+    for note in ("x\0y", "x\ufffdy"):
+        assert states(store, labels={"note": note}) == [], "a caller of such a label sees nothing"
+
+
 def test_what_is_old_is_forgotten_but_no_run_that_goes_on(store):
     store.write(changes(life(0), 1000), False)
     store.write(changes(life(1)[:3], 1000), False)

@@ -6,6 +6,7 @@ from gevent.monkey import get_original
 from crawler.clock import SystemClock
 from crawler.errors import NotFound, Unavailable
 from crawler.history import kept
+from crawler.history.failures import Away
 from crawler.history.history import NoHistory
 from crawler.history.kept import KeptHistory
 from crawler.history.store import HistoryStore
@@ -71,6 +72,20 @@ def test_what_is_noted_is_written_and_read(scene):
     [run] = scene.history.runs(RunQuery(), 5.0)
     assert run.state is RunState.DONE
     assert scene.metric("crawler_history_events_total") == 4
+
+
+def test_callers_do_not_learn_what_the_database_says_of_itself(scene, monkeypatch, caplog):
+    scene.note(life())
+    eventually(lambda: scene.kinds() == ENDED, what="it is open")
+
+    def refused(*given):
+        raise Away("connection to 10.0.0.9, user crawler failed")
+
+    monkeypatch.setattr(HistoryStore, "runs", refused)
+    with pytest.raises(Unavailable, match="look into the log of the leader") as caught:
+        scene.history.runs(RunQuery(), 5.0)
+    assert "10.0.0.9" not in str(caught.value)
+    assert "cannot be read" in caplog.text
 
 
 def test_a_node_that_stops_writes_what_waits(scene):
