@@ -67,7 +67,7 @@ class Database:
         self._engine = engine_at(url, folder)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
-        self._insert = insert(EVENTS).on_conflict_do_nothing()
+        self._insert = _upsert(insert(EVENTS))
         mark = insert(MARKS)
         self._mark = mark.on_conflict_do_update(
             index_elements=["name"], set_={"revision": mark.excluded.revision}
@@ -81,7 +81,8 @@ class Database:
     @translated
     def write(self, events: Iterable[Event], revision: int = 0) -> int:
         """Write events, and up to which revision everything is written. What is there already
-        stays. Return how many the database refuses for what is in them."""
+        stays, unless a later leader found it and this is what happened. Return how many the
+        database refuses for what is in them."""
         rows = [row_of(event) for event in events]
         try:
             self._write(rows, revision)
@@ -177,6 +178,18 @@ class Database:
     def _events(self, query: sa.Select[Any]) -> Sequence[Event]:
         with self._engine.connect() as connection:
             return [event_of(row) for row in connection.execute(query).mappings()]
+
+
+def _upsert(statement: Any) -> sa.Insert:
+    """Return an insert that keeps each event once. What a leader told of its own changes counts
+    more than what a later one found, and so does who asked for it."""
+    there, new = EVENTS.c, statement.excluded
+    knows_more = there.late | ((there.who == "") & (new.who != ""))
+    values = {column.name: new[column.name] for column in there if column not in set(KEY)}
+    upsert: sa.Insert = statement.on_conflict_do_update(
+        index_elements=list(KEY), set_=values, where=knows_more & ~new.late
+    )
+    return upsert
 
 
 def _latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:

@@ -71,6 +71,8 @@ class RunState(enum.Enum):
     """Somebody paused the task."""
     STOPPED = "stopped"
     """Somebody stopped the task, asked for it anew, or deleted it."""
+    UNKNOWN = "unknown"
+    """It is over, and a later leader could not tell how."""
 
 
 @dataclass(frozen=True, slots=True)

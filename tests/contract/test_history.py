@@ -11,6 +11,7 @@ from crawler.history.store import SLACK, HistoryStore
 from crawler.history.tables import METADATA
 from crawler.model.history import Event, Kind, RunQuery, RunState, Step
 from crawler.model.records import State
+from crawler.node.master.pauses import as_stored, paused
 from tests.databases import Postgres, started
 from tests.history_stores import SECOND, added, changes, life
 
@@ -90,11 +91,38 @@ def test_a_new_leader_ends_the_runs_that_are_over_and_the_tasks_that_are_gone(st
         store.write_missing(present, 300, 5000)
     assert set(states(store)) == {
         ("x-2", 1, RunState.STOPPED),
-        ("x-1", 1, RunState.MOVED),
+        ("x-1", 1, RunState.UNKNOWN),
         ("x-0", 1, RunState.RUNNING),
         ("x-1", 4, RunState.PLACED),
     }
     assert kinds(store, "x-2")[-1] is Kind.DELETED
+
+
+def test_what_a_leader_told_of_its_own_changes_counts_more_than_what_a_later_one_found(store):
+    """The earlier leader writes last, for its database was slow."""
+    resources = life()
+    store.write(changes(resources[:2]), False)
+    anew = resources[-1].replace(generation=1, run=2).given_to(SECOND, 2, 2000)
+    anew = anew.replace(mod_revision=300)
+    for _ in range(2):
+        store.write_standing([anew], 5000)
+        store.write_missing([anew], 300, 5000)
+        assert ("x-0", 1, RunState.UNKNOWN) in states(store)
+    told = [*changes(resources, who="ann"), Seen(resources[-1], anew, 2000, "bob")]
+    store.write(told, False)
+    store.write_standing([anew], 6000)
+    ran, first = store.runs(RunQuery())
+    assert (first.state, first.ended_ns, first.counts.pages) == (RunState.DONE, 1003, 3)
+    assert (first.who, ran.who) == ("ann", "bob")
+    assert not [event for event in store.of_task("x-0", 100) if event.late]
+
+
+def test_a_run_whose_pause_nobody_told_is_paused(store):
+    running = life()[2]
+    store.write(changes(life()[:3]), False)
+    rests = paused(running, "paused by ann", as_stored).replace(mod_revision=300)
+    store.write_missing([rests], 300, 5000)
+    assert states(store) == [("x-0", 1, RunState.PAUSED)]
 
 
 def test_what_is_older_than_the_database_ends_nothing(store):

@@ -101,4 +101,32 @@ MUTANTS = [
         "is_of_run = step.in_([int(Step.ENDED)])",
         f"{_CONTRACT} -k looks_unfinished",
     ),
+    Mutant(
+        "what a later leader found stays though the earlier one tells what happened",
+        "crawler/history/database.py",
+        "set_=values, where=knows_more & ~new.late",
+        "set_=values, where=sa.false()",
+        f"{_CONTRACT} -k counts_more",
+    ),
+    Mutant(
+        "what a later leader found replaces what happened",
+        "crawler/history/database.py",
+        "set_=values, where=knows_more & ~new.late",
+        "set_=values",
+        f"{_CONTRACT} -k counts_more",
+    ),
+    Mutant(
+        "a label that a database refuses hides the runs of others",
+        "crawler/history/tables.py",
+        "if are_sound({key: value})}",
+        "}",
+        f"{_CONTRACT} -k hides_no_other",
+    ),
+    Mutant(
+        "a task that another program wrote is told as deleted",
+        _EVENTS,
+        "return resource if resource is not None and resource.id else None",
+        "return resource",
+        f"{_TOLD} -k another_program",
+    ),
 ]
