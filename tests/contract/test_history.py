@@ -154,6 +154,7 @@ def test_a_run_that_goes_on_elsewhere_is_resumed(store):
     told = [*life()[:3], moved, moved.replace(state=State.RUNNING)]
     store.write(changes(told), False)
     assert kinds(store)[-3:] == [Kind.MOVED, Kind.PLACED, Kind.RESUMED]
+    assert [event.kind for event in store.of_task("x-0", 1)] == [Kind.RESUMED]
 
 
 def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
