@@ -177,9 +177,11 @@ class Database:
 
 def _upsert(statement: Any) -> sa.Insert:
     """Return an insert that keeps each event once. What a leader told of its own changes counts
-    more than what a later one found, and so does who asked for it."""
+    more than what a later one found, and so does who asked for it. Of pauses in the same epoch the
+    last one is kept."""
     there, new = EVENTS.c, statement.excluded
-    knows_more = there.late | ((there.who == "") & (new.who != ""))
+    is_again = (there.step >= int(Step.PAUSED)) & (new.time_ns > there.time_ns)
+    knows_more = there.late | ((there.who == "") & (new.who != "")) | is_again
     values = {column.name: new[column.name] for column in there if column not in set(KEY)}
     upsert: sa.Insert = statement.on_conflict_do_update(
         index_elements=list(KEY), set_=values, where=knows_more & ~new.late
@@ -221,7 +223,7 @@ def _of_task() -> sa.ColumnElement[bool]:
     would look as if it were there."""
     added = EVENTS.alias()
     is_added = sa.exists().where(added.c.id == EVENTS.c.id, added.c.step == int(Step.ASKED))
-    is_free = EVENTS.c.step.in_([int(Step.ASKED), int(Step.STOPPED), int(Step.PAUSED)])
+    is_free = (EVENTS.c.step == int(Step.ASKED)) | (EVENTS.c.step >= int(Step.STOPPED))
     return is_free | ((EVENTS.c.step == int(Step.REMOVED)) & ~is_added)
 
 

@@ -16,6 +16,7 @@ from crawler.history.steps import (
     begun,
     ended,
     event,
+    goes_on,
     has_run,
     interrupted,
     placed,
@@ -63,6 +64,8 @@ def events_of(seen: Seen) -> Iterator[Event]:
         yield again(after, seen.now_ns, seen.who)
     if before is not None and _is_open(before) and not _is_same_run(before, after):
         yield _left(before, after, seen)
+    if before is not None and before.paused and not (after.paused or after.has_ended):
+        yield from goes_on(before, seen.now_ns, seen.who)
     yield from _of_run(before, after, seen)
     yield from _wishes(before, after, seen)
 

@@ -33,7 +33,9 @@ class Step(enum.IntEnum):
     STOPPED = 5
     """Somebody stopped the task."""
     PAUSED = 6
-    """Somebody paused it: once for each epoch."""
+    """Somebody paused it. The last time in each epoch is kept."""
+    RESUMED = 7
+    """Somebody resumed it. Likewise."""
 
 
 class Kind(enum.Enum):
@@ -53,6 +55,8 @@ class Kind(enum.Enum):
     ENDED = "ended"
     PAUSED = "paused"
     """Somebody paused the task."""
+    UNPAUSED = "unpaused"
+    """Somebody resumed it."""
     STOPPED = "stopped"
     """Somebody stopped it for good."""
     DELETED = "deleted"

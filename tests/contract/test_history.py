@@ -11,7 +11,7 @@ from crawler.history.store import SLACK, HistoryStore
 from crawler.history.tables import METADATA
 from crawler.model.history import Event, Kind, RunQuery, RunState, Step
 from crawler.model.records import State
-from crawler.node.master.pauses import as_stored, paused
+from crawler.node.master.pauses import as_stored, paused, resumed
 from tests.databases import Postgres, started
 from tests.history_stores import SECOND, added, changes, life
 
@@ -123,6 +123,20 @@ def test_a_run_whose_pause_nobody_told_is_paused(store):
     rests = paused(running, "paused by ann", as_stored).replace(mod_revision=300)
     store.write_missing([rests], 300, 5000)
     assert states(store) == [("x-0", 1, RunState.PAUSED)]
+
+
+def test_of_pauses_in_an_epoch_the_last_one_is_kept(store):
+    rests = paused(life()[2], "paused by ann", as_stored)
+    waits = resumed(rests)
+    again = paused(waits, "paused by bob", as_stored)
+    told = [Seen(rests, waits, 20, "carl"), Seen(waits, again, 30, "bob")]
+    for _ in range(2):
+        store.write([Seen(life()[2], rests, 10, "ann"), *told], False)
+    wishes = [(each.kind, each.who) for each in store.of_task("x-0", 100)[-2:]]
+    assert wishes == [(Kind.UNPAUSED, "carl"), (Kind.PAUSED, "bob")]
+    while store.forget(10**15):
+        pass
+    assert store.of_task("x-0", 100) == []
 
 
 def test_what_is_older_than_the_database_ends_nothing(store):

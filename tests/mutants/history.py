@@ -129,4 +129,18 @@ MUTANTS = [
         "return resource",
         f"{_TOLD} -k another_program",
     ),
+    Mutant(
+        "a resume is not told",
+        _EVENTS,
+        "        yield from goes_on(before, seen.now_ns, seen.who)",
+        "        pass",
+        f"{_TOLD} -k is_paused",
+    ),
+    Mutant(
+        "a run that went on looks like a first one if few events are shown",
+        _STORE,
+        "event.epoch > first.get(crawl, event.epoch)",
+        "False",
+        f"{_CONTRACT} -k goes_on_elsewhere",
+    ),
 ]
