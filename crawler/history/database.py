@@ -19,6 +19,12 @@ from crawler.history.tables import EVENTS, KEY, MARKS, are_sound, event_of, row_
 from crawler.model.history import Event, RunQuery, RunState, Step
 
 MARK = "leader"
+OWNER = "cluster "
+"""What the mark begins with that names the cluster whose history it is."""
+OTHERS = (
+    "the database has the history of another cluster; set history.url to one of its own. If that "
+    "cluster is no more, delete the row with the name {!r} from the table marks"
+)
 DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
 
@@ -62,6 +68,19 @@ class Database:
     def migrate(self) -> None:
         """Make the tables, or bring them up to date."""
         migrate(self._engine)
+
+    @translated
+    def claim(self, cluster: str) -> None:
+        """Keep the history of that cluster from now on. Raises Away, if it is another's."""
+        mine = OWNER + cluster
+        with self._engine.begin() as connection:
+            query = sa.select(MARKS.c.name).where(MARKS.c.name.startswith(OWNER))
+            owners = set(connection.execute(query).scalars())
+            if mine not in owners:
+                connection.execute(self._mark, {"name": mine, "revision": 0})
+            others = owners - {mine}
+            if others:
+                raise Away(OTHERS.format(min(others)))  # and nothing was written
 
     @translated
     def write(self, events: Iterable[Event], revision: int = 0) -> int:

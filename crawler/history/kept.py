@@ -18,7 +18,7 @@ from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
-from crawler.errors import ConfigError, NotFound, Unavailable
+from crawler.errors import ConfigError, NotFound, Retryable, Unavailable
 from crawler.history.events import Seen
 from crawler.history.failures import Away
 from crawler.history.history import Present
@@ -61,10 +61,18 @@ class KeptHistory:
     """A history in a database."""
 
     def __init__(
-        self, url: str, folder: str, keep_days: float, metrics: Metrics, clock: Clock
+        self,
+        url: str,
+        folder: str,
+        keep_days: float,
+        metrics: Metrics,
+        clock: Clock,
+        cluster: Callable[[], str],
     ) -> None:
+        """`cluster` returns the id of the cluster. It raises Retryable."""
         self._url = url
         self._folder = folder
+        self._cluster = cluster
         self._keep_ns = int(keep_days * 86_400 * 1e9)
         self._clock = clock
         self._waiting: deque[Seen] = deque()
@@ -165,7 +173,7 @@ class KeptHistory:
                 store = self._store = self._store or self._made()
                 self._flush(store)
                 self._clean(store)
-            except (Away, ConfigError) as error:
+            except (Retryable, ConfigError) as error:
                 self._failed(error)
                 self._clock.sleep(RETRY_S)
                 continue
@@ -180,7 +188,8 @@ class KeptHistory:
 
     def _flush(self, store: HistoryStore) -> None:
         """Write everything that waits. Raises Away; then nothing is lost."""
-        in_thread(self._writer, store.prepare)
+        if not store.is_ready:
+            in_thread(self._writer, partial(store.prepare, self._cluster()))
         while self._waiting or (self._is_behind and self._present):
             began_s, before = self._clock.monotonic(), len(self._waiting)
             if self._waiting:
@@ -228,7 +237,7 @@ class KeptHistory:
             return
         try:
             self._flush(store)
-        except Away as error:
+        except Retryable as error:
             log.warning("the history lacks the last changes", error=str(error))
         in_thread(self._writer, store.close)
 
@@ -246,7 +255,7 @@ class KeptHistory:
         """A write takes very long. It goes on: nobody could tell whether it was carried out."""
         self._failed(Away(f"no answer within {HANGS_S:g} s; it is waited for"))
 
-    def _failed(self, error: Away | ConfigError) -> None:
+    def _failed(self, error: Retryable | ConfigError) -> None:
         self._failures.inc()
         if not self._is_away:
             log.error(

@@ -26,13 +26,13 @@ class HistoryStore:
         """Raises ConfigError."""
         self._database = Database(url, folder)
         self.is_ready = False
-        """Whether its tables are there."""
+        """Whether its tables are there, and are those of the cluster."""
 
-    def prepare(self) -> None:
-        """Make the tables, once. Raises Away, as all that follows does."""
-        if not self.is_ready:
-            self._database.migrate()
-            self.is_ready = True
+    def prepare(self, cluster: str) -> None:
+        """Make the tables, for the cluster of that id. Raises Away, as all that follows does."""
+        self._database.migrate()
+        self._database.claim(cluster)
+        self.is_ready = True
 
     def write(self, changes: Sequence[Seen], is_behind: bool) -> tuple[int, int]:
         """Write changes. Return how many events these were, and how many were refused."""

@@ -39,7 +39,7 @@ def url(request, tmp_path):
 @pytest.fixture
 def store(url):
     store = HistoryStore(url, ".")
-    store.prepare()
+    store.prepare("mine")
     yield store
     store.close()
 
@@ -242,15 +242,34 @@ def test_tables_of_each_revision_come_up_to_date_and_keep_what_they_have(url, st
         migrate(engine, start)
         engine.dispose()
     store = HistoryStore(url, ".")
-    store.prepare()
+    store.prepare("mine")
     store.write(changes(life()), False)
     store.close()
     again = HistoryStore(url, ".")
-    again.prepare()
+    again.prepare("mine")
     assert kinds(again) == ENDED
     again.close()
     with engine_of(url).connect() as connection:
         assert current(connection) == HEAD
+
+
+def test_a_database_is_for_one_cluster(url, store):
+    store.write(changes(life()[:3]), False)
+    other = HistoryStore(url, ".")
+    for _ in range(2):
+        with pytest.raises(Away, match=r"history\.url.*'cluster mine'"):
+            other.prepare("other")
+        assert not other.is_ready
+    assert store.write(changes(life()), False) == (4, 0)
+    again = HistoryStore(url, ".")
+    again.prepare("mine")
+    assert kinds(again) == ENDED
+    with engine_of(url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM marks WHERE name = 'cluster mine'"))
+    other.prepare("other")
+    assert kinds(other) == ENDED
+    for each in (again, other):
+        each.close()
 
 
 def test_what_migrations_make_is_what_the_program_knows(store, url):
@@ -265,7 +284,7 @@ def test_tables_of_a_later_version_stay_as_they_are(url, store):
     with engine_of(url).begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     later = HistoryStore(url, ".")
-    later.prepare()
+    later.prepare("mine")
     later.write(changes(life()), False)
     assert kinds(later) == ENDED
     later.close()
@@ -285,5 +304,5 @@ def test_a_migration_that_was_cut_off_is_made_again(url):
 def test_a_database_that_is_away_says_so(tmp_path):
     store = HistoryStore(f"sqlite:///{tmp_path}/absent/history.db", ".")
     with pytest.raises(Away, match="unable to open"):
-        store.prepare()
+        store.prepare("mine")
     store.close()

@@ -22,7 +22,7 @@ MUTANTS = [
         "        for _ in taken:\n"
         "            self._waiting.popleft()\n"
         "        self._write(partial(store.write, taken, self._is_behind))",
-        f"{_UNIT} -k away_costs_nothing",
+        f"{_UNIT} -k not_take_at_once",
     ),
     Mutant(
         "lost changes are not looked for",
@@ -142,5 +142,12 @@ MUTANTS = [
         "event.epoch > first.get(crawl, event.epoch)",
         "False",
         f"{_CONTRACT} -k goes_on_elsewhere",
+    ),
+    Mutant(
+        "two clusters write into one history",
+        "crawler/history/database.py",
+        "            if others:\n",
+        "            if False:\n",
+        f"{_CONTRACT} -k one_cluster",
     ),
 ]
