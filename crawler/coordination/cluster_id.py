@@ -9,7 +9,8 @@ from crawler.coordination.store import Get, Put, Store, absent
 
 
 def cluster_id(store: Store, keys: Keys) -> str:
-    """Return the id of the cluster. The first who asks makes it. Raises Retryable."""
+    """Return the id of the cluster. The first who asks makes it. Raises Retryable,
+    StoreRefused."""
     made = secrets.token_hex(8)
     result = store.txn(
         [absent(keys.cluster)], [Put(keys.cluster, made.encode())], [Get(keys.cluster)]

@@ -18,7 +18,7 @@ from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
-from crawler.errors import ConfigError, NotFound, Retryable, Unavailable
+from crawler.errors import CrawlerError, NotFound, Unavailable
 from crawler.history.events import Seen
 from crawler.history.failures import Away
 from crawler.history.history import Present
@@ -69,7 +69,8 @@ class KeptHistory:
         clock: Clock,
         cluster: Callable[[], str],
     ) -> None:
-        """`cluster` returns the id of the cluster. It raises Retryable."""
+        """`cluster` returns the id of the cluster. It may raise any
+        CrawlerError."""
         self._url = url
         self._folder = folder
         self._cluster = cluster
@@ -173,7 +174,7 @@ class KeptHistory:
                 store = self._store = self._store or self._made()
                 self._flush(store)
                 self._clean(store)
-            except (Retryable, ConfigError) as error:
+            except CrawlerError as error:
                 self._failed(error)
                 self._clock.sleep(RETRY_S)
                 continue
@@ -237,7 +238,7 @@ class KeptHistory:
             return
         try:
             self._flush(store)
-        except Retryable as error:
+        except CrawlerError as error:
             log.warning("the history lacks the last changes", error=str(error))
         in_thread(self._writer, store.close)
 
@@ -255,7 +256,7 @@ class KeptHistory:
         """A write takes very long. It goes on: nobody could tell whether it was carried out."""
         self._failed(Away(f"no answer within {HANGS_S:g} s; it is waited for"))
 
-    def _failed(self, error: Retryable | ConfigError) -> None:
+    def _failed(self, error: CrawlerError) -> None:
         self._failures.inc()
         if not self._is_away:
             log.error(
