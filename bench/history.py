@@ -71,9 +71,9 @@ def _both() -> tuple[Took, float]:
     supervisor = Supervisor("bench")
     with tempfile.TemporaryDirectory() as folder:
         store = HistoryStore(URL, folder)
-        store.prepare()
+        store.prepare("bench")
         metrics = Metrics()
-        history = _Timed(URL, folder, 0.0, metrics, SystemClock())
+        history = _Timed(URL, folder, 0.0, metrics, SystemClock(), lambda: "bench")
         history.start(supervisor)
         placed = _placed_in(history)
         deadline_s = time.perf_counter() + WITHIN_S

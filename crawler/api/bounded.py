@@ -14,7 +14,7 @@ from crawler.errors import AlreadyExists, Forbidden, NotFound, shown
 from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule
 from crawler.model.audit import AuditRecord
-from crawler.model.history import Event, Run, RunQuery
+from crawler.model.history import MOST_LIMIT, Event, Run, RunQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.projects import absent as no_project
@@ -223,8 +223,8 @@ class BoundedBackend:
 
     def history(self, name: str, limit: int, call: Call) -> Sequence[Event]:
         """Return what happened to a task, while it was within the bounds."""
-        found = self._backend.history(name, limit, call)
-        own = [each for each in found if self._caller.owns(each.labels)]
+        found = self._backend.history(name, MOST_LIMIT, call)  # others may have used the name since
+        own = [each for each in found if self._caller.owns(each.labels)][-limit:]
         if not own:
             raise NotFound("the history has no such task")
         return own

@@ -20,6 +20,8 @@ class Keys:
         """The prefix of the candidates."""
         self._tombstones = settings.tombstones.rstrip("/")
         self.snowflake = settings.snowflake
+        self.cluster = settings.snowflake.rstrip("/") + "/cluster"
+        """The key of the cluster's id."""
         self.decisions = settings.scheduler.rstrip("/") + "/"
         """The prefix of people's decisions about the scheduler."""
         self.policy = f"{self.decisions}policy"

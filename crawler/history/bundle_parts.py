@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crawler.history.database import engine_at, translated
+from crawler.history.database import translated
+from crawler.history.engines import engine_at
 from crawler.history.migrations.steps import migrate
 from crawler.history.tables import BUNDLE_PARTS
 

@@ -7,38 +7,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from crawler.errors import ConfigError
+from crawler.history.engines import engine_at
 from crawler.history.failures import Away
 from crawler.history.migrations.steps import migrate
-from crawler.history.tables import EVENTS, KEY, MARKS, event_of, row_of
+from crawler.history.tables import EVENTS, KEY, MARKS, are_sound, event_of, row_of
 from crawler.model.history import Event, RunQuery, RunState, Step
 
-DRIVERS = {
-    "sqlite": "sqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-}
-"""Scheme of a URL → SQLAlchemy's name for it, with the driver."""
-CONNECT_S = 10
-LOCK_S = 30
-TIMEOUTS: Mapping[str, Any] = {
-    "connect_timeout": CONNECT_S,
-    "options": f"-c statement_timeout={LOCK_S * 1000} -c lock_timeout={LOCK_S * 1000}",
-    "tcp_user_timeout": LOCK_S * 1000,
-    "keepalives_idle": CONNECT_S,
-    "keepalives_interval": CONNECT_S,
-    "keepalives_count": 3,
-}
-"""What ends a call to PostgreSQL: a statement that takes too long, or a peer that is gone."""
 MARK = "leader"
+OWNER = "cluster "
+"""What the mark begins with that names the cluster whose history it is."""
+OTHERS = (
+    "the database has the history of another cluster; set history.url to one of its own. If that "
+    "cluster is no more, delete the row with the name {!r} from the table marks"
+)
 DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
+
+Crawl = tuple[str, int, int]
+"""The id of a task, the shard and the generation: all its runs go on with the same work."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +58,7 @@ class Database:
         self._engine = engine_at(url, folder)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
-        self._insert = insert(EVENTS).on_conflict_do_nothing()
+        self._insert = _upsert(insert(EVENTS))
         mark = insert(MARKS)
         self._mark = mark.on_conflict_do_update(
             index_elements=["name"], set_={"revision": mark.excluded.revision}
@@ -79,9 +70,23 @@ class Database:
         migrate(self._engine)
 
     @translated
+    def claim(self, cluster: str) -> None:
+        """Keep the history of that cluster from now on. Raises Away, if it is another's."""
+        mine = OWNER + cluster
+        with self._engine.begin() as connection:
+            query = sa.select(MARKS.c.name).where(MARKS.c.name.startswith(OWNER))
+            owners = set(connection.execute(query).scalars())
+            if mine not in owners:
+                connection.execute(self._mark, {"name": mine, "revision": 0})
+            others = owners - {mine}
+            if others:
+                raise Away(OTHERS.format(min(others)))  # and nothing was written
+
+    @translated
     def write(self, events: Iterable[Event], revision: int = 0) -> int:
         """Write events, and up to which revision everything is written. What is there already
-        stays. Return how many the database refuses for what is in them."""
+        stays, unless a later leader found it and this is what happened. Return how many the
+        database refuses for what is in them."""
         rows = [row_of(event) for event in events]
         try:
             self._write(rows, revision)
@@ -118,9 +123,21 @@ class Database:
         return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
 
     @translated
+    def first_begun(self, task: str) -> Mapping[Crawl, int]:
+        """Return in which epoch each crawl of the tasks of a name began."""
+        columns = EVENTS.c
+        crawl = (columns.id, columns.shard, columns.generation)
+        query = sa.select(*crawl, sa.func.min(columns.epoch)).group_by(*crawl)
+        query = query.where(columns.task == task, columns.step == int(Step.BEGUN))
+        with self._engine.connect() as connection:
+            return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query)}
+
+    @translated
     def runs(self, query: RunQuery) -> Sequence[Sequence[Event]]:
         """Return the events of the latest runs, the latest run first. With each are the events
         that asked for it."""
+        if not are_sound(query.labels):
+            return []  # no event has them
         with self._engine.connect() as connection:
             latest = connection.execute(_latest(query, self.is_sqlite)).all()
             if not latest:
@@ -177,6 +194,20 @@ class Database:
             return [event_of(row) for row in connection.execute(query).mappings()]
 
 
+def _upsert(statement: Any) -> sa.Insert:
+    """Return an insert that keeps each event once. What a leader told of its own changes counts
+    more than what a later one found, and so does who asked for it. Of pauses in the same epoch the
+    last one is kept."""
+    there, new = EVENTS.c, statement.excluded
+    is_again = (there.step >= int(Step.PAUSED)) & (new.time_ns > there.time_ns)
+    knows_more = there.late | ((there.who == "") & (new.who != "")) | is_again
+    values = {column.name: new[column.name] for column in there if column not in set(KEY)}
+    upsert: sa.Insert = statement.on_conflict_do_update(
+        index_elements=list(KEY), set_=values, where=knows_more & ~new.late
+    )
+    return upsert
+
+
 def _latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:
     """Select the keys of the latest runs that match: of each run its last event counts."""
     later = EVENTS.alias()
@@ -211,7 +242,7 @@ def _of_task() -> sa.ColumnElement[bool]:
     would look as if it were there."""
     added = EVENTS.alias()
     is_added = sa.exists().where(added.c.id == EVENTS.c.id, added.c.step == int(Step.ASKED))
-    is_free = EVENTS.c.step.in_([int(Step.ASKED), int(Step.STOPPED), int(Step.PAUSED)])
+    is_free = (EVENTS.c.step == int(Step.ASKED)) | (EVENTS.c.step >= int(Step.STOPPED))
     return is_free | ((EVENTS.c.step == int(Step.REMOVED)) & ~is_added)
 
 
@@ -225,53 +256,3 @@ def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
 
 def _same_run(other: Any) -> sa.ColumnElement[bool]:
     return sa.and_(*(other.c[column.name] == column for column in KEY[:4]))
-
-
-def engine_at(url: str, folder: str) -> sa.Engine:
-    """Return what connects to a database. A relative path of SQLite starts at the folder. Raises
-    ConfigError for a bad URL."""
-    parsed = _parsed(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    if is_sqlite and parsed.database:
-        parsed = parsed.set(database=str(Path(folder, parsed.database)))
-    return _engine(parsed, is_sqlite)
-
-
-def _parsed(url: str) -> sa.URL:
-    scheme, _, rest = url.partition("://")
-    driver = DRIVERS.get(scheme.partition("+")[0])
-    try:
-        if driver is None:
-            raise sa.exc.ArgumentError
-        return sa.make_url(f"{driver}://{rest}")
-    except (sa.exc.ArgumentError, ValueError):
-        raise ConfigError(
-            f"history.url: {scheme}://… is no address of a database; allowed: sqlite:///FILE, "
-            "postgresql://USER:PASSWORD@HOST/DATABASE, or nothing for no history"
-        ) from None
-
-
-def _engine(url: sa.URL, is_sqlite: bool) -> sa.Engine:
-    arguments: dict[str, Any] = dict(TIMEOUTS)
-    if is_sqlite:
-        arguments = {"timeout": LOCK_S}
-    try:
-        # One connection to write, and one to read.
-        engine = sa.create_engine(
-            url, connect_args=arguments, pool_size=2, max_overflow=0, pool_pre_ping=not is_sqlite
-        )
-    except ImportError as error:
-        raise ConfigError(
-            f"history.url: the driver of {url.get_backend_name()} is not installed ({error}); "
-            "install it: pip install distributed-crawler[sql]"
-        ) from None
-    if is_sqlite:
-        sa.event.listen(engine, "connect", _set_up_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Readers need not wait for the writer. The last events of a machine that loses power may be
-    lost: the next leader finds what they said."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")

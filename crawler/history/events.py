@@ -16,6 +16,7 @@ from crawler.history.steps import (
     begun,
     ended,
     event,
+    goes_on,
     has_run,
     interrupted,
     placed,
@@ -46,7 +47,7 @@ class Seen(NamedTuple):
 
 def events_of(seen: Seen) -> Iterator[Event]:
     """Yield what a change says, in the order in which it happened."""
-    before, after = seen.before, seen.after
+    before, after = _named(seen.before), _named(seen.after)
     is_other = before is not None and (after is None or after.id != before.id)
     if before is None or after is None or not _is_same_run(before, after):
         seen = seen._replace(now_ns=_moment(after, seen.now_ns))
@@ -63,8 +64,16 @@ def events_of(seen: Seen) -> Iterator[Event]:
         yield again(after, seen.now_ns, seen.who)
     if before is not None and _is_open(before) and not _is_same_run(before, after):
         yield _left(before, after, seen)
+    if before is not None and before.paused and not (after.paused or after.has_ended):
+        yield from goes_on(before, seen.now_ns, seen.who)
     yield from _of_run(before, after, seen)
     yield from _wishes(before, after, seen)
+
+
+def _named(resource: Resource | None) -> Resource | None:
+    """Return a resource that has an id. Another program may have written one without: the history
+    begins once the leader gives it one."""
+    return resource if resource is not None and resource.id else None
 
 
 def _of_run(before: Resource | None, after: Resource, seen: Seen) -> Iterator[Event]:

@@ -13,11 +13,14 @@ from crawler.model.history import Event, Kind, RunState, Step
 from crawler.model.records import Resource, State
 
 FOUND_GONE = "a later leader found that the task was deleted"
-FOUND_MOVED = "a later leader found that the run was over"
+FOUND_OVER = "a later leader found that the run was over"
 
 
 def standing(resource: Resource, now_ns: int) -> Iterator[Event]:
-    """Yield what a resource says of itself, for a leader that finds it."""
+    """Yield what a resource says of itself, for a leader that finds it. One that another program
+    wrote has no id yet, and says nothing."""
+    if not resource.id:
+        return
     if not resource.spec.shard:
         yield added(resource, "")
         if resource.generation:
@@ -37,16 +40,16 @@ def over(resource: Resource | None, run: Event, now_ns: int) -> Event | None:
     """Return the end of a run that has none yet, if the present resource shows that it is over."""
     if resource is not None and not _is_past(run, resource):
         return None
-    gone = resource is None
+    state, reason = _end(resource)
     return Event(
         now_ns,
-        Kind.ENDED if gone else Kind.MOVED,
+        Kind.ENDED,
         Step.ENDED,
         *(run.task, run.id, run.epoch, run.generation, run.shard),
         run=run.run,
-        state=RunState.STOPPED if gone else RunState.MOVED,
+        state=state,
         worker=run.worker,
-        reason=FOUND_GONE if gone else FOUND_MOVED,
+        reason=reason,
         spider=run.spider,
         labels=run.labels,
         late=True,
@@ -66,6 +69,15 @@ def gone(added: Event, now_ns: int) -> Event:
         labels=added.labels,
         late=True,
     )
+
+
+def _end(resource: Resource | None) -> tuple[RunState, str]:
+    """Return how a run ended of which the present resource shows only that it is over, and why."""
+    if resource is None:
+        return RunState.STOPPED, FOUND_GONE
+    if resource.paused:
+        return RunState.PAUSED, resource.paused.reason
+    return RunState.UNKNOWN, FOUND_OVER
 
 
 def _is_past(run: Event, resource: Resource) -> bool:

@@ -18,7 +18,7 @@ from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
 from crawler.clock import Clock
-from crawler.errors import ConfigError, NotFound, Unavailable
+from crawler.errors import CrawlerError, NotFound, Unavailable
 from crawler.history.events import Seen
 from crawler.history.failures import Away
 from crawler.history.history import Present
@@ -54,16 +54,26 @@ CLEAN_S = 3600.0
 """How often old events are deleted."""
 LAST_S = 2.0
 """For how long a node that stops waits for its last events."""
+NOT_READ = "the history cannot be read; try again, or look into the log of the leader for why"
 
 
 class KeptHistory:
     """A history in a database."""
 
     def __init__(
-        self, url: str, folder: str, keep_days: float, metrics: Metrics, clock: Clock
+        self,
+        url: str,
+        folder: str,
+        keep_days: float,
+        metrics: Metrics,
+        clock: Clock,
+        cluster: Callable[[], str],
     ) -> None:
+        """`cluster` returns the id of the cluster. It may raise any
+        CrawlerError."""
         self._url = url
         self._folder = folder
+        self._cluster = cluster
         self._keep_ns = int(keep_days * 86_400 * 1e9)
         self._clock = clock
         self._waiting: deque[Seen] = deque()
@@ -154,6 +164,9 @@ class KeptHistory:
             if expired is not limit:
                 raise
             raise Unavailable("the database of the history did not answer in time") from None
+        except Away as error:  # it may name the host and the user of the database
+            log.warning("the history cannot be read", error=str(error))
+            raise Unavailable(NOT_READ) from None
 
     def _run(self) -> None:
         while True:
@@ -161,7 +174,7 @@ class KeptHistory:
                 store = self._store = self._store or self._made()
                 self._flush(store)
                 self._clean(store)
-            except (Away, ConfigError) as error:
+            except CrawlerError as error:
                 self._failed(error)
                 self._clock.sleep(RETRY_S)
                 continue
@@ -176,7 +189,8 @@ class KeptHistory:
 
     def _flush(self, store: HistoryStore) -> None:
         """Write everything that waits. Raises Away; then nothing is lost."""
-        in_thread(self._writer, store.prepare)
+        if not store.is_ready:
+            in_thread(self._writer, partial(store.prepare, self._cluster()))
         while self._waiting or (self._is_behind and self._present):
             began_s, before = self._clock.monotonic(), len(self._waiting)
             if self._waiting:
@@ -224,7 +238,7 @@ class KeptHistory:
             return
         try:
             self._flush(store)
-        except Away as error:
+        except CrawlerError as error:
             log.warning("the history lacks the last changes", error=str(error))
         in_thread(self._writer, store.close)
 
@@ -242,7 +256,7 @@ class KeptHistory:
         """A write takes very long. It goes on: nobody could tell whether it was carried out."""
         self._failed(Away(f"no answer within {HANGS_S:g} s; it is waited for"))
 
-    def _failed(self, error: Away | ConfigError) -> None:
+    def _failed(self, error: CrawlerError) -> None:
         self._failures.inc()
         if not self._is_away:
             log.error(

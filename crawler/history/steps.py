@@ -96,6 +96,12 @@ def wish(resource: Resource, now_ns: int, who: str = "", late: bool = False) -> 
     yield event(kind, step, resource, now_ns, reason=why, who=who, late=late)
 
 
+def goes_on(resource: Resource, now_ns: int, who: str) -> Iterator[Event]:
+    """Yield that a paused task rests no more. Its shards follow it."""
+    if not resource.spec.shard:
+        yield event(Kind.UNPAUSED, Step.RESUMED, resource, now_ns, who=who)
+
+
 def event(
     kind: Kind,
     step: Step,

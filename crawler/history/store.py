@@ -5,10 +5,10 @@ Importing this file imports SQLAlchemy, so a native thread does it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from crawler.history.database import Database
+from crawler.history.database import Crawl, Database
 from crawler.history.events import Seen, events_of
 from crawler.history.found import gone, over, standing
 from crawler.model.history import Event, Kind, Run, RunQuery, RunState, Step
@@ -26,13 +26,13 @@ class HistoryStore:
         """Raises ConfigError."""
         self._database = Database(url, folder)
         self.is_ready = False
-        """Whether its tables are there."""
+        """Whether its tables are there, and are those of the cluster."""
 
-    def prepare(self) -> None:
-        """Make the tables, once. Raises Away, as all that follows does."""
-        if not self.is_ready:
-            self._database.migrate()
-            self.is_ready = True
+    def prepare(self, cluster: str) -> None:
+        """Make the tables, for the cluster of that id. Raises Away, as all that follows does."""
+        self._database.migrate()
+        self._database.claim(cluster)
+        self.is_ready = True
 
     def write(self, changes: Sequence[Seen], is_behind: bool) -> tuple[int, int]:
         """Write changes. Return how many events these were, and how many were refused."""
@@ -63,7 +63,8 @@ class HistoryStore:
 
     def of_task(self, name: str, limit: int) -> Sequence[Event]:
         """Return the last events of a task, the oldest first."""
-        return list(_with_resumed(self._database.of_task(name, limit)))
+        events = self._database.of_task(name, limit)
+        return list(_with_resumed(events, self._database.first_begun(name)))
 
     def runs(self, query: RunQuery) -> Sequence[Run]:
         """Return the latest runs that match, the latest first."""
@@ -111,13 +112,9 @@ def run_of(events: Sequence[Event]) -> Run:
     )
 
 
-def _with_resumed(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events. A run that begins in a generation that has begun already goes on."""
-    begun: set[tuple[str, int, int]] = set()
+def _with_resumed(events: Iterable[Event], first: Mapping[Crawl, int]) -> Iterator[Event]:
+    """Yield the events. A run that begins after the first one of its crawl goes on."""
     for event in events:
-        if event.kind is Kind.BEGUN:
-            crawl = (event.id, event.shard, event.generation)
-            yield replace(event, kind=Kind.RESUMED) if crawl in begun else event
-            begun.add(crawl)
-        else:
-            yield event
+        crawl = (event.id, event.shard, event.generation)
+        goes_on = event.kind is Kind.BEGUN and event.epoch > first.get(crawl, event.epoch)
+        yield replace(event, kind=Kind.RESUMED) if goes_on else event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,7 +88,7 @@ def row_of(event: Event) -> dict[str, Any]:
         "reason": _sound(event.reason),
         "who": _sound(event.who),
         "spider": _sound(event.spider),
-        "labels": json.dumps(dict(event.labels)) if event.labels else _NO_LABELS,
+        "labels": _labels_of(event),
         "pages": counts.pages,
         "items": counts.items,
         "failures": counts.failures,
@@ -113,6 +114,20 @@ def event_of(row: sa.RowMapping) -> Event:
         counts=Counts(row["pages"], row["items"], row["failures"], row["seconds"]),
         late=row["late"],
     )
+
+
+def are_sound(labels: Mapping[str, str]) -> bool:
+    """Whether every database takes these labels as they are."""
+    return all(text == _sound(text) for pair in labels.items() for text in pair)
+
+
+def _labels_of(event: Event) -> str:
+    """Return the labels, without those that a database refuses. A changed one could be that of
+    somebody else, who would then see the task."""
+    if not event.labels:
+        return _NO_LABELS
+    kept = {key: value for key, value in event.labels.items() if are_sound({key: value})}
+    return json.dumps(kept)
 
 
 def _sound(text: str) -> str:

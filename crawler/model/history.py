@@ -33,7 +33,9 @@ class Step(enum.IntEnum):
     STOPPED = 5
     """Somebody stopped the task."""
     PAUSED = 6
-    """Somebody paused it: once for each epoch."""
+    """Somebody paused it. The last time in each epoch is kept."""
+    RESUMED = 7
+    """Somebody resumed it. Likewise."""
 
 
 class Kind(enum.Enum):
@@ -53,6 +55,8 @@ class Kind(enum.Enum):
     ENDED = "ended"
     PAUSED = "paused"
     """Somebody paused the task."""
+    UNPAUSED = "unpaused"
+    """Somebody resumed it."""
     STOPPED = "stopped"
     """Somebody stopped it for good."""
     DELETED = "deleted"
@@ -71,6 +75,8 @@ class RunState(enum.Enum):
     """Somebody paused the task."""
     STOPPED = "stopped"
     """Somebody stopped the task, asked for it anew, or deleted it."""
+    UNKNOWN = "unknown"
+    """It is over, and a later leader could not tell how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ This is the composition root. Nodes share nothing, so that a test can run severa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -18,6 +19,7 @@ from crawler.api.health import Health
 from crawler.api.rpc.server import SERVICE_NAME
 from crawler.api.tls import Certificates
 from crawler.clock import Backoff, Clock, SystemClock
+from crawler.coordination.cluster_id import cluster_id
 from crawler.coordination.etcd.store import EtcdStore
 from crawler.coordination.etcd.version import objection
 from crawler.coordination.keys import MASTER, WORKER, Keys
@@ -237,7 +239,8 @@ class Node:
         faces = self._faces
         settings, clock = self._settings, self._clock
         peers, tokens = faces.peers(forwards=True), faces.access.tokens
-        history = history_of(settings.history, settings.folder, self._metrics, clock)
+        cluster = partial(cluster_id, self._store, self._keys)
+        history = history_of(settings.history, settings.folder, self._metrics, clock, cluster)
         channels = Channels(settings.alerts, clock, self._metrics)
         master = Master(self._store, settings, clock, peers, tokens, faces.trail, history, channels)
         self._role = master

@@ -11,6 +11,7 @@ from crawler.history.store import SLACK, HistoryStore
 from crawler.history.tables import METADATA
 from crawler.model.history import Event, Kind, RunQuery, RunState, Step
 from crawler.model.records import State
+from crawler.node.master.pauses import as_stored, paused, resumed
 from tests.databases import Postgres, started
 from tests.history_stores import SECOND, added, changes, life
 
@@ -38,7 +39,7 @@ def url(request, tmp_path):
 @pytest.fixture
 def store(url):
     store = HistoryStore(url, ".")
-    store.prepare()
+    store.prepare("mine")
     yield store
     store.close()
 
@@ -90,11 +91,52 @@ def test_a_new_leader_ends_the_runs_that_are_over_and_the_tasks_that_are_gone(st
         store.write_missing(present, 300, 5000)
     assert set(states(store)) == {
         ("x-2", 1, RunState.STOPPED),
-        ("x-1", 1, RunState.MOVED),
+        ("x-1", 1, RunState.UNKNOWN),
         ("x-0", 1, RunState.RUNNING),
         ("x-1", 4, RunState.PLACED),
     }
     assert kinds(store, "x-2")[-1] is Kind.DELETED
+
+
+def test_what_a_leader_told_of_its_own_changes_counts_more_than_what_a_later_one_found(store):
+    """The earlier leader writes last, for its database was slow."""
+    resources = life()
+    store.write(changes(resources[:2]), False)
+    anew = resources[-1].replace(generation=1, run=2).given_to(SECOND, 2, 2000)
+    anew = anew.replace(mod_revision=300)
+    for _ in range(2):
+        store.write_standing([anew], 5000)
+        store.write_missing([anew], 300, 5000)
+        assert ("x-0", 1, RunState.UNKNOWN) in states(store)
+    told = [*changes(resources, who="ann"), Seen(resources[-1], anew, 2000, "bob")]
+    store.write(told, False)
+    store.write_standing([anew], 6000)
+    ran, first = store.runs(RunQuery())
+    assert (first.state, first.ended_ns, first.counts.pages) == (RunState.DONE, 1003, 3)
+    assert (first.who, ran.who) == ("ann", "bob")
+    assert not [event for event in store.of_task("x-0", 100) if event.late]
+
+
+def test_a_run_whose_pause_nobody_told_is_paused(store):
+    running = life()[2]
+    store.write(changes(life()[:3]), False)
+    rests = paused(running, "paused by ann", as_stored).replace(mod_revision=300)
+    store.write_missing([rests], 300, 5000)
+    assert states(store) == [("x-0", 1, RunState.PAUSED)]
+
+
+def test_of_pauses_in_an_epoch_the_last_one_is_kept(store):
+    rests = paused(life()[2], "paused by ann", as_stored)
+    waits = resumed(rests)
+    again = paused(waits, "paused by bob", as_stored)
+    told = [Seen(rests, waits, 20, "carl"), Seen(waits, again, 30, "bob")]
+    for _ in range(2):
+        store.write([Seen(life()[2], rests, 10, "ann"), *told], False)
+    wishes = [(each.kind, each.who) for each in store.of_task("x-0", 100)[-2:]]
+    assert wishes == [(Kind.UNPAUSED, "carl"), (Kind.PAUSED, "bob")]
+    while store.forget(10**15):
+        pass
+    assert store.of_task("x-0", 100) == []
 
 
 def test_what_is_older_than_the_database_ends_nothing(store):
@@ -126,6 +168,7 @@ def test_a_run_that_goes_on_elsewhere_is_resumed(store):
     told = [*life()[:3], moved, moved.replace(state=State.RUNNING)]
     store.write(changes(told), False)
     assert kinds(store)[-3:] == [Kind.MOVED, Kind.PLACED, Kind.RESUMED]
+    assert [event.kind for event in store.of_task("x-0", 1)] == [Kind.RESUMED]
 
 
 def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
@@ -137,6 +180,14 @@ def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
     assert [name for name, *_ in states(store, labels={"team": "a"})] == ["x-3", "x-1"]
     assert len(states(store, labels={'o"d.d': "é"})) == 4
     assert states(store, labels={"team": "c"}) == []
+
+
+def test_a_label_that_no_database_takes_hides_no_other_run(store):
+    store.write(changes(life(0, labels={"team": "a"})), False)
+    store.write(changes(life(1, labels={"team": "a", "note": "x\0y"})), False)
+    assert [name for name, *_ in states(store, labels={"team": "a"})] == ["x-1", "x-0"]
+    for note in ("x\0y", "x\ufffdy"):
+        assert states(store, labels={"note": note}) == [], "a caller of such a label sees nothing"
 
 
 def test_what_is_old_is_forgotten_but_no_run_that_goes_on(store):
@@ -191,15 +242,34 @@ def test_tables_of_each_revision_come_up_to_date_and_keep_what_they_have(url, st
         migrate(engine, start)
         engine.dispose()
     store = HistoryStore(url, ".")
-    store.prepare()
+    store.prepare("mine")
     store.write(changes(life()), False)
     store.close()
     again = HistoryStore(url, ".")
-    again.prepare()
+    again.prepare("mine")
     assert kinds(again) == ENDED
     again.close()
     with engine_of(url).connect() as connection:
         assert current(connection) == HEAD
+
+
+def test_a_database_is_for_one_cluster(url, store):
+    store.write(changes(life()[:3]), False)
+    other = HistoryStore(url, ".")
+    for _ in range(2):
+        with pytest.raises(Away, match=r"history\.url.*'cluster mine'"):
+            other.prepare("other")
+        assert not other.is_ready
+    assert store.write(changes(life()), False) == (4, 0)
+    again = HistoryStore(url, ".")
+    again.prepare("mine")
+    assert kinds(again) == ENDED
+    with engine_of(url).begin() as connection:
+        connection.execute(sa.text("DELETE FROM marks WHERE name = 'cluster mine'"))
+    other.prepare("other")
+    assert kinds(other) == ENDED
+    for each in (again, other):
+        each.close()
 
 
 def test_what_migrations_make_is_what_the_program_knows(store, url):
@@ -214,7 +284,7 @@ def test_tables_of_a_later_version_stay_as_they_are(url, store):
     with engine_of(url).begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     later = HistoryStore(url, ".")
-    later.prepare()
+    later.prepare("mine")
     later.write(changes(life()), False)
     assert kinds(later) == ENDED
     later.close()
@@ -234,5 +304,5 @@ def test_a_migration_that_was_cut_off_is_made_again(url):
 def test_a_database_that_is_away_says_so(tmp_path):
     store = HistoryStore(f"sqlite:///{tmp_path}/absent/history.db", ".")
     with pytest.raises(Away, match="unable to open"):
-        store.prepare()
+        store.prepare("mine")
     store.close()

@@ -22,7 +22,7 @@ MUTANTS = [
         "        for _ in taken:\n"
         "            self._waiting.popleft()\n"
         "        self._write(partial(store.write, taken, self._is_behind))",
-        f"{_UNIT} -k away_costs_nothing",
+        f"{_UNIT} -k not_take_at_once",
     ),
     Mutant(
         "lost changes are not looked for",
@@ -100,5 +100,54 @@ MUTANTS = [
         "is_of_run = step.in_([int(Step.PLACED), int(Step.BEGUN), int(Step.ENDED)])",
         "is_of_run = step.in_([int(Step.ENDED)])",
         f"{_CONTRACT} -k looks_unfinished",
+    ),
+    Mutant(
+        "what a later leader found stays though the earlier one tells what happened",
+        "crawler/history/database.py",
+        "set_=values, where=knows_more & ~new.late",
+        "set_=values, where=sa.false()",
+        f"{_CONTRACT} -k counts_more",
+    ),
+    Mutant(
+        "what a later leader found replaces what happened",
+        "crawler/history/database.py",
+        "set_=values, where=knows_more & ~new.late",
+        "set_=values",
+        f"{_CONTRACT} -k counts_more",
+    ),
+    Mutant(
+        "a label that a database refuses hides the runs of others",
+        "crawler/history/tables.py",
+        "if are_sound({key: value})}",
+        "}",
+        f"{_CONTRACT} -k hides_no_other",
+    ),
+    Mutant(
+        "a task that another program wrote is told as deleted",
+        _EVENTS,
+        "return resource if resource is not None and resource.id else None",
+        "return resource",
+        f"{_TOLD} -k another_program",
+    ),
+    Mutant(
+        "a resume is not told",
+        _EVENTS,
+        "        yield from goes_on(before, seen.now_ns, seen.who)",
+        "        pass",
+        f"{_TOLD} -k is_paused",
+    ),
+    Mutant(
+        "a run that went on looks like a first one if few events are shown",
+        _STORE,
+        "event.epoch > first.get(crawl, event.epoch)",
+        "False",
+        f"{_CONTRACT} -k goes_on_elsewhere",
+    ),
+    Mutant(
+        "two clusters write into one history",
+        "crawler/history/database.py",
+        "            if others:\n",
+        "            if False:\n",
+        f"{_CONTRACT} -k one_cluster",
     ),
 ]

@@ -73,6 +73,8 @@ def test_a_bounded_caller_sees_only_what_was_within_its_bounds(backend):
     backend.runs = lambda query, call: asked.append(query) or []
     bounded = BoundedBackend(backend, Caller("ann", Role.VIEWER, BOUND))
     assert bounded.history("x", 100, CALL) == [ENDED]
+    backend.events = [ENDED, ADDED]
+    assert bounded.history("x", 1, CALL) == [ENDED], "others used the name since"
     bounded.runs(RunQuery(5), CALL)
     assert asked == [RunQuery(5, labels=BOUND)]
     backend.events = [ADDED, dataclasses.replace(ENDED, labels={"team": "b"})]

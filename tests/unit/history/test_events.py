@@ -121,6 +121,13 @@ def test_another_task_of_the_same_name_is_another_task():
     assert kinds == [("7", Kind.DELETED), ("8", Kind.ADDED), ("8", Kind.PLACED)]
 
 
+def test_a_task_that_another_program_wrote_is_added_once_it_has_an_id():
+    foreign = Resource(Spec("x"), mod_revision=5)
+    assert list(standing(foreign, 100)) == said(None, foreign) == said(foreign, None) == []
+    kinds = [(each.id, each.kind) for each in events_of(Seen(foreign, PLACED, 100))]
+    assert kinds == [("7", Kind.ADDED), ("7", Kind.PLACED)]
+
+
 def test_a_shard_has_runs_and_nothing_else():
     spec = Spec("x-1", shard=1, shard_of="x")
     shard = PLACED.replace(spec=spec)
@@ -140,10 +147,12 @@ def test_a_task_that_is_paused_ends_its_run_and_its_next_one_says_that_it_was_re
     assert (run.counts, run.reason, wish.who) == (COUNTED, "paused by ann", "ann")
     assert said(rests, rests.replace(mod_revision=9)) == []
     waits = resumed(rests)
-    for before in (rests, waits):
-        placed = only(before, waits.given_to(FIRST, 2, 50))
-        assert (placed.kind, placed.reason) == (Kind.PLACED, "the task was resumed")
-    assert said(rests, waits) == []
+    placed = only(waits, waits.given_to(FIRST, 2, 50))
+    assert (placed.kind, placed.reason) == (Kind.PLACED, "the task was resumed")
+    unpaused = only(rests, waits, who="carl")
+    assert (unpaused.kind, unpaused.epoch, unpaused.who) == (Kind.UNPAUSED, 1, "carl")
+    both = said(rests, waits.given_to(FIRST, 2, 50))
+    assert [each[:2] for each in both] == [(Kind.UNPAUSED, 1), (Kind.PLACED, 2)]
     waiting = paused(NEW, "paused by ann", as_stored)
     assert said(NEW, waiting) == [(Kind.PAUSED, 0, 0, None, "")]
 
@@ -163,6 +172,7 @@ def test_a_shard_that_rests_or_stops_with_its_task_tells_of_its_runs_alone():
     shard = RUNNING.replace(spec=Spec("x-1", shard=1, shard_of="x"))
     rests = paused(shard, "paused by ann", as_stored)
     assert said(shard, rests) == [(Kind.ENDED, 1, 0, RunState.PAUSED, "w-1")]
+    assert said(rests, resumed(rests)) == []
 
 
 def test_each_event_says_which_run_of_the_task_it_was():

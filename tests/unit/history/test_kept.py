@@ -6,6 +6,7 @@ from gevent.monkey import get_original
 from crawler.clock import SystemClock
 from crawler.errors import NotFound, Unavailable
 from crawler.history import kept
+from crawler.history.failures import Away
 from crawler.history.history import NoHistory
 from crawler.history.kept import KeptHistory
 from crawler.history.store import HistoryStore
@@ -28,7 +29,9 @@ class Scene:
     def open(self, keep_days=0.0):
         self.metrics = Metrics()
         url, clock = "sqlite:///history.db", SystemClock()
-        self.history = KeptHistory(url, str(self.folder), keep_days, self.metrics, clock)
+        self.history = KeptHistory(
+            url, str(self.folder), keep_days, self.metrics, clock, lambda: "mine"
+        )
         self.history.start(self.supervisor)
 
     def lead(self):
@@ -73,6 +76,20 @@ def test_what_is_noted_is_written_and_read(scene):
     assert scene.metric("crawler_history_events_total") == 4
 
 
+def test_callers_do_not_learn_what_the_database_says_of_itself(scene, monkeypatch, caplog):
+    scene.note(life())
+    eventually(lambda: scene.kinds() == ENDED, what="it is open")
+
+    def refused(*given):
+        raise Away("connection to 10.0.0.9, user crawler failed")
+
+    monkeypatch.setattr(HistoryStore, "runs", refused)
+    with pytest.raises(Unavailable, match="look into the log of the leader") as caught:
+        scene.history.runs(RunQuery(), 5.0)
+    assert "10.0.0.9" not in str(caught.value)
+    assert "cannot be read" in caplog.text
+
+
 def test_a_node_that_stops_writes_what_waits(scene):
     eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
     scene.supervisor.stop()
@@ -100,6 +117,33 @@ def test_a_database_that_is_away_costs_nothing_and_gets_all_when_it_is_back(tmp_
     assert caplog.text.count("written again") == 1
 
 
+def test_what_a_database_does_not_take_at_once_is_written_later(scene, monkeypatch):
+    eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
+    with monkeypatch.context() as away:
+        away.setattr(HistoryStore, "write", _away)
+        scene.note(life())
+        failures = "crawler_history_failures_total"
+        eventually(lambda: scene.metric(failures), what="the database is away")
+    eventually(lambda: scene.kinds() == ENDED, what="all is written")
+
+
+def test_the_database_of_another_cluster_is_neither_written_nor_read(scene):
+    eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
+    url, metrics, ids = f"sqlite:///{scene.folder}/history.db", Metrics(), ["other", "mine"]
+    other = KeptHistory(url, ".", 0.0, metrics, SystemClock(), lambda: ids[0])
+    other.start(scene.supervisor)
+    other.note(changes(life()))
+    failures = "crawler_history_failures_total 0.0"
+    eventually(lambda: failures not in metrics.render()[0].decode(), what="it is refused")
+    with pytest.raises(Unavailable):
+        other.runs(RunQuery(), 5.0)
+    assert scene.kinds() == []
+    del ids[0]
+    eventually(lambda: scene.kinds() == ENDED, what="what waited is written once it may be")
+    scene.supervisor.stop()
+    other.close()
+
+
 def test_a_database_that_hangs_is_told_of_while_it_does(scene, monkeypatch, caplog):
     monkeypatch.setattr(kept, "HANGS_S", 0.05)
     scene.note(life(0))
@@ -116,25 +160,24 @@ def test_a_database_that_hangs_is_told_of_while_it_does(scene, monkeypatch, capl
     eventually(lambda: "written again" in caplog.text, what="that is told")
 
 
-def test_what_does_not_fit_into_the_queue_is_counted_and_found_in_the_resources(
-    tmp_path, monkeypatch
-):
+def test_what_does_not_fit_into_the_queue_is_counted_and_found_in_the_resources(scene, monkeypatch):
+    scene.lead()
+    eventually(lambda: scene.history._store and not scene.history._is_behind, what="it leads")
     monkeypatch.setattr(kept, "MOST_WAITING", 4)
-    scene = Scene(tmp_path)
-    try:
-        scene.lead()
+    with monkeypatch.context() as away:
+        away.setattr(HistoryStore, "write", _away)
         scene.note(life(0))
         scene.note(life(1))
-        lost = 'crawler_queue_refused_total{queue="history"}'
-        assert scene.metric(lost) == 4
-        scene.resources = [life(0)[-1], life(1)[-1]]
-        scene.revision = 500
-        scene.folder.mkdir()
-        found = ENDED
-        eventually(lambda: scene.kinds("x-1") == found, what="what is left is found")
-        assert scene.kinds("x-0") == ENDED
-    finally:
-        scene.close()
+        assert scene.metric('crawler_queue_refused_total{queue="history"}') == 4
+        failures = "crawler_history_failures_total"
+        eventually(lambda: scene.metric(failures), what="the database is away")
+        scene.resources, scene.revision = [life(0)[-1], life(1)[-1]], 500
+    eventually(lambda: scene.kinds("x-1") == ENDED, what="what is left is found")
+    assert scene.kinds("x-0") == ENDED
+
+
+def _away(*given):
+    raise Away("it is away")
 
 
 def test_a_new_leader_writes_what_the_resources_say(scene):
