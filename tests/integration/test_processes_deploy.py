@@ -72,6 +72,7 @@ def project(tmp_path):
     folder.mkdir()
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "shop.py").write_text(SPIDER)
+    (folder / "json.py").write_text("raise ImportError('this hides a module of ours')")
     return folder
 
 
