@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.parser import HeaderParser
 from importlib import metadata
 from pathlib import Path
@@ -66,26 +66,37 @@ def own_requirements() -> Iterator[str]:
             yield requirement.strip()
 
 
-def build(lock: str, folder: Path) -> Path:
-    """Make an environment of a lock. Return its interpreter. Raises as `lock_of` does."""
+def build(
+    lock: str, folder: Path, env: Mapping[str, str] | None = None, only_wheels: bool = False
+) -> Path:
+    """Make an environment of a lock. Return its interpreter. uv, and what builds packages, has the
+    variables `env`, or ours. With `only_wheels` no code of a package runs. Raises as `lock_of`
+    does."""
     wanted = folder / "requirements.lock"
     wanted.write_text(lock)
-    run_uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+    run_uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"), env=env)
     python = folder / "venv" / "bin" / "python"
     run_uv(
         *("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--link-mode", "copy"),
+        *(["--no-build"] if only_wheels else []),
         *("--python", str(python), "-r", str(wanted)),
+        env=env,
     )
     return python
 
 
-def run_uv(*words: str) -> str:
-    """Run uv, and return what it prints. Raises InvalidArgument with its own words if it refuses,
-    and Unavailable if it does not end or is not here."""
+def run_uv(*words: str, env: Mapping[str, str] | None = None) -> str:
+    """Run uv with the variables `env`, or ours, and return what it prints. Raises InvalidArgument
+    with its own words if it refuses, and Unavailable if it does not end or is not here."""
     program = uv()
     try:
         done = subprocess.run(
-            [program, *words], capture_output=True, text=True, timeout=RESOLVE_S, check=False
+            [program, *words],
+            capture_output=True,
+            text=True,
+            timeout=RESOLVE_S,
+            check=False,
+            env=env,
         )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"uv did not end within {RESOLVE_S:g} s; try again") from None

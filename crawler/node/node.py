@@ -249,6 +249,7 @@ class Node:
     def _build_worker(self) -> None:
         # A master needs none of this: it takes a third of its start and of its memory.
         from crawler.node.crew.crews import crew_of
+        from crawler.node.crew.spawner import secrets_of
         from crawler.node.run.item_shelf import ItemShelf
         from crawler.node.run.run_logs import RunLogs
         from crawler.node.run.sharing import Sharing
@@ -261,14 +262,14 @@ class Node:
         sharing = Sharing.of(settings, self._clock)
         folder = Path(settings.folder, settings.frontier.folder)
         states = sharing.states or States(folder, self._clock)
-        bundles = WorkerBundles(
-            self._store,
-            self._keys,
-            Environments(
-                Path(settings.folder, settings.deploy.folder), settings.deploy.max_mb, self._clock
-            ),
+        environments = Environments(
+            Path(settings.folder, settings.deploy.folder),
+            settings.deploy.max_mb,
             self._clock,
+            secrets_of(settings),
+            only_wheels=bool(settings.worker.run_as),  # else its code would run as this user
         )
+        bundles = WorkerBundles(self._store, self._keys, environments, self._clock)
         logs = RunLogs(settings.logs, settings.folder, self._clock)
         crew = crew_of(settings, self._clock, sharing, states, self._guard, bundles, logs)
         self._hub.task_of = logs.task_in_callback = crew.task_in_callback

@@ -16,6 +16,7 @@ from crawler.errors import ConfigError
 from crawler.metrics import Metrics
 from crawler.model.records import Resource, Spec
 from crawler.node.crew.crews import crew_of
+from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.processes import Processes
 from crawler.node.guard.guard import NoGuard
 from crawler.node.run.sharing import Sharing
@@ -23,10 +24,12 @@ from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
     HistorySettings,
+    ItemsSettings,
     NodeSettings,
     Settings,
 )
@@ -57,6 +60,7 @@ class Looking(Spider):
             "secrets": [
                 *(settings.etcd.password, settings.etcd.user),
                 *(settings.node.grpc, settings.history.url),
+                *(settings.deploy.url, settings.items.url),
             ],
             "pid": os.getpid(),
             "group": os.getpgid(0),
@@ -69,6 +73,7 @@ class Looking(Spider):
         }
 """
 PASSWORD = "the etcd's password"
+BUCKET = f"s3://key:{PASSWORD}@bucket"
 TASK = Resource(Spec("looked", "looking"), id="1", epoch=1)
 
 
@@ -90,6 +95,8 @@ def settings_of(folder, **worker):
         api=ApiSettings(),
         node=NodeSettings(grpc="127.0.0.1:12345"),
         history=HistorySettings(url=f"postgresql://crawler:{PASSWORD}@127.0.0.1/history"),
+        deploy=DeploySettings(url=BUCKET),
+        items=ItemsSettings(url=BUCKET),
         crawl=CrawlSettings(delay_s=0.0, robots=False),
         spiders=("spiders/looking_spider.py",),
         folder=str(folder),
@@ -125,8 +132,10 @@ def crawled(runs, site, folder):
 def test_a_crawl_process_has_nothing_that_opens_the_cluster(
     tmp_path, site, fork, monkeypatch, capfd
 ):
-    for name in ("CRAWLER_ETCD_PASSWORD", "MY_ETCD_PASSWORD", "CRAWLER_HISTORY_URL"):
-        monkeypatch.setenv(name, PASSWORD)
+    for part in ("ETCD_PASSWORD", "HISTORY_URL", "DEPLOY_URL", "ITEMS_URL"):
+        monkeypatch.setenv(f"CRAWLER_{part}", PASSWORD)
+    monkeypatch.setenv("MY_ETCD_PASSWORD", PASSWORD)
+    monkeypatch.setenv("MY_BUCKET", BUCKET)
     monkeypatch.setenv("CRAWLER_NODE_GRPC", "127.0.0.1:12345")
     monkeypatch.setenv("OF_THE_SPIDER", "token")
     with crew_with(settings_of(tmp_path, fork=fork), monkeypatch) as (_, runs):
@@ -135,7 +144,7 @@ def test_a_crawl_process_has_nothing_that_opens_the_cluster(
             environment = file.read()
     assert PASSWORD not in json.dumps(seen)
     assert "127.0.0.1:12345" not in json.dumps(seen)
-    assert seen["secrets"] == ["", "", "", HistorySettings().url]
+    assert seen["secrets"] == ["", "", "", HistorySettings().url, "", ""]
     assert seen["environment"]["OF_THE_SPIDER"] == "token"
     assert "OF_THE_SPIDER=token" in environment
     assert "CRAWLER_ETCD" not in environment
@@ -174,6 +183,24 @@ def test_a_crawl_process_is_another_user_and_dies_with_its_zygote(open_folder, s
         os.kill(crew.spawner.pid, signal.SIGKILL)
         eventually(lambda: is_over(pidfd), what="it is gone, too")
         os.close(pidfd)
+
+
+@root
+def test_the_interpreter_of_a_bundle_begins_as_the_other_user(open_folder):
+    """Packages may have code that it runs before any of ours."""
+    open_folder.chmod(0o777)
+    python, seen = open_folder / "python", open_folder / "seen"
+    python.write_text(f'#!/bin/sh\necho "$(id -u) $PYTHONPATH $*" > {seen}\n')
+    python.chmod(0o755)
+    launcher = Launcher((), str(python), ["/of/the", "/bundle"])
+    nothing = os.open(os.devnull, os.O_RDWR)
+    born = launcher.start(1, (nothing,) * 4, "nobody")
+    eventually(lambda: is_over(born.pidfd), what="it has noted who it is")
+    os.close(born.pidfd)
+    launcher.close()
+    os.close(nothing)
+    uid = pwd.getpwnam("nobody").pw_uid
+    assert seen.read_text().startswith(f"{uid} /of/the:/bundle -P -m crawler.node.crew.started ")
 
 
 def is_over(pidfd):

@@ -73,6 +73,7 @@ def project(tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "shop.py").write_text(SPIDER)
+    (folder / "json.py").write_text("raise ImportError('this hides a module of ours')")
     return folder
 
 

@@ -40,12 +40,17 @@ def leave_signals_to_worker() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def become(user: str) -> None:
+    """Be of that user."""
+    of_user = pwd.getpwnam(user)
+    os.initgroups(user, of_user.pw_gid)
+    os.setgid(of_user.pw_gid)
+    os.setuid(of_user.pw_uid)
+
+
 def step_down(user: str, parent: int) -> None:
     """Be of a lower priority, and of that user if it is given, and die with the parent."""
     os.nice(NICE)
     if user:
-        of_user = pwd.getpwnam(user)
-        os.initgroups(user, of_user.pw_gid)
-        os.setgid(of_user.pw_gid)
-        os.setuid(of_user.pw_uid)
+        become(user)
     die_with_parent(parent)  # last: a change of the user lets the kernel forget it

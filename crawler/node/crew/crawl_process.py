@@ -156,6 +156,8 @@ class CrawlProcess:
         logs.setup(settings.logs.level, "json")
         self._printed = tell_of(self._callback, self._callback.slots)
         sharing = Sharing.of(settings, self._clock)
+        if orders.program.folder:  # now, so that no module of a bundle hides one of ours
+            sys.path.insert(0, orders.program.folder)
         folder = Path(settings.folder, settings.frontier.folder)
         self._states = sharing.states or States(folder, self._clock)
         self._sinks = Sinks(worker.databases)

@@ -10,11 +10,10 @@ from collections.abc import Collection, Sequence
 from gevent.event import Event
 
 from crawler.node.crew.spawner import Born, SpawnFailed, environment
-from crawler.node.crew.started import FILES
+from crawler.node.crew.started import FILES, MODULE
 from crawler.node.guard import killing
 from crawler.node.guard.duty import Crawling
 
-_MODULE = "crawler.node.crew.started"
 _ABOVE = 10
 """Above this number is none of the files that a process gets."""
 
@@ -42,6 +41,10 @@ class Launcher:
     def start(self, number: int, files: tuple[int, ...], user: str) -> Born:
         """Start a process that gets these files. Raises SpawnFailed."""
         *given, output = files
+        python, path, more = self._python, self._path, []
+        if user and path:  # our interpreter begins, and becomes that user before the other begins
+            python, path, more = sys.executable, (), [self._python, os.pathsep.join(path)]
+        command = [python, "-P", "-m", MODULE, str(os.getpid()), user, *more]
         high = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for file in given]
         nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         # The numbers that they get must not be those that others of them have.
@@ -49,9 +52,9 @@ class Launcher:
         printed = [(os.POSIX_SPAWN_DUP2, output, to) for to in (1, 2)]
         try:
             pid = os.posix_spawn(
-                self._python,
-                [self._python, "-P", "-m", _MODULE, str(os.getpid()), user],
-                environment(os.environ, self._secrets, self._path),
+                python,
+                command,
+                environment(os.environ, self._secrets, path),
                 file_actions=[nothing, *printed, *moved],
                 setpgroup=0,
             )

@@ -21,9 +21,10 @@ class Program:
     python: str = field(default_factory=lambda: sys.executable)
     """The interpreter, which knows the packages that they need."""
     path: Sequence[str] = ()
-    """Folders with their modules, and with the crawler; empty for those that the worker has."""
+    """Folders where it finds the crawler and its packages; empty for those of the worker."""
     folder: str = ""
-    """Where the paths of `sources` start; empty for the folder of the settings."""
+    """Where the paths of `sources` start, and where its modules are; empty for the folder of the
+    settings."""
     sources: Sequence[Any] = ()
     """What to load, as `spiders` in a settings file."""
     settings: Mapping[str, Any] = field(default_factory=dict)

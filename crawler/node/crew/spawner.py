@@ -18,6 +18,7 @@ from gevent.socket import wait_read
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.node.crew.child import GIVEN_PATH
+from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
 
 log = get_logger(__name__)
@@ -36,6 +37,8 @@ _SECRETS = (
         "CRAWLER_SECRETS",
         "CRAWLER_HISTORY",
         "CRAWLER_ALERTS",
+        "CRAWLER_DEPLOY",
+        "CRAWLER_ITEMS",
     ),
     "CRAWLER_TOKEN",  # commands take it from there
 )
@@ -173,15 +176,29 @@ class Zygote:
         os.close(born.pidfd)
 
 
+def secrets_of(settings: Settings) -> Collection[str]:
+    """The values that open the cluster, under whatever name the environment has them."""
+    keys = settings.secrets.key
+    urls = (settings.history.url, settings.deploy.url, settings.items.url)
+    given = (settings.etcd.password, *keys, ",".join(keys), *(url for url in urls if "@" in url))
+    return [secret for secret in given if secret]
+
+
+def without_secrets(given: Mapping[str, str], secrets: Collection[str]) -> dict[str, str]:
+    """The environment of a process that may run code of a spider or of a package: without what
+    opens the cluster."""
+    return {
+        name: value
+        for name, value in given.items()
+        if not name.startswith(_SECRETS) and value not in secrets
+    }
+
+
 def environment(
     given: Mapping[str, str], secrets: Collection[str], path: Sequence[str] = ()
 ) -> dict[str, str]:
     """The environment of a crawl process: without what opens the cluster, and with the way to
     modules, which the process forgets (`forget_path`). It is ours if `path` is empty."""
-    kept = {
-        name: value
-        for name, value in given.items()
-        if not name.startswith(_SECRETS) and value not in secrets
-    }
+    kept = without_secrets(given, secrets)
     way = os.pathsep.join(path or [each or os.getcwd() for each in sys.path])
     return {**kept, GIVEN_PATH: kept.get("PYTHONPATH", ""), "PYTHONPATH": way}

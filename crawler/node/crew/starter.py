@@ -12,11 +12,12 @@ from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.launcher import Launcher
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.program import Program
-from crawler.node.crew.spawner import Spawner, Zygote
+from crawler.node.crew.spawner import Spawner, Zygote, secrets_of
 from crawler.node.crew.told_lines import ToldLines
 from crawler.node.guard.guard import Guard
 from crawler.node.run.run_logs import RunLogs
 from crawler.settings.alerts import AlertSettings
+from crawler.settings.deploy import DeploySettings
 from crawler.settings.sections import (
     ApiSettings,
     EtcdSettings,
@@ -71,6 +72,7 @@ class Starter:
             history=HistorySettings(),
             alerts=AlertSettings(),
             items=ItemsSettings(),
+            deploy=DeploySettings(),
         )
         orders = Orders(
             settings=replace(plain, tasks=()),
@@ -102,10 +104,7 @@ class Starter:
         before = self.spawner
         if before is not None and not before.ended.is_set():
             return before
-        keys = self._settings.secrets.key
-        given = (self._settings.etcd.password, *keys, ",".join(keys))
-        secrets = [secret for secret in given if secret]
-        spawner = self.spawner = self._spawner(secrets)
+        spawner = self.spawner = self._spawner(secrets_of(self._settings))
         if before is not None:
             before.close()
         return spawner

@@ -29,6 +29,7 @@ from crawler.deploy.requirements import build
 from crawler.errors import Unavailable
 from crawler.model.projects import SHORT, is_digest
 from crawler.node.crew.program import Program, Unusable
+from crawler.node.crew.spawner import without_secrets
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
 """The version for which a lock must be made that is to be installed here."""
@@ -45,10 +46,21 @@ R = TypeVar("R")
 class Environments:
     """What bundles need to run, in a folder of a worker."""
 
-    def __init__(self, folder: Path, most_mb: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        most_mb: int,
+        clock: Clock,
+        secrets: Collection[str] = (),
+        only_wheels: bool = False,
+    ) -> None:
+        """What builds a package gets no variable of the environment whose value is one of these
+        secrets. With `only_wheels` nothing is built."""
         self._folder = folder
         self._most_mb = most_mb
         self._clock = clock
+        self._secrets = secrets
+        self._only_wheels = only_wheels
 
     def find(self, digest: str) -> Manifest | None:
         """Return what a bundle says of itself; None if it is not unpacked here."""
@@ -68,7 +80,7 @@ class Environments:
         lock = in_thread(_read, self._unpacked(digest) / bundle.LOCK)
         python = self._python(lock, manifest.python) if lock else sys.executable
         code = self._unpacked(digest) / "code"
-        path = [str(code), str(self._engine())] if lock else [str(code), *filter(None, sys.path)]
+        path = [str(self._engine())] if lock else []
         return Program(
             digest, python, tuple(path), str(code), tuple(manifest.sources), manifest.settings
         )
@@ -107,7 +119,8 @@ class Environments:
         with self._only(folder):
             if not in_thread((folder / WHOLE).exists):
                 in_thread(_cleared, folder)
-                build(lock, folder)
+                env = without_secrets(os.environ, self._secrets)
+                build(lock, folder, env, self._only_wheels)
                 in_thread((folder / WHOLE).touch)
             in_thread(os.utime, folder)
         return str(folder / "venv" / "bin" / "python")

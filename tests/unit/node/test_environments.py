@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 
@@ -20,6 +22,14 @@ from crawler.node.worker import environments
 from crawler.node.worker.environments import PYTHON, Environments
 
 WORD = "greeting_of_a_test"
+BACKEND = """
+import json, os, pathlib
+
+def build_wheel(folder, *_):
+    pathlib.Path({seen!r}).write_text(json.dumps(dict(os.environ)))
+    pathlib.Path(folder, {name!r}).write_bytes({wheel!r})
+    return {name!r}
+"""
 
 
 def wheel(folder, version):
@@ -37,6 +47,28 @@ def wheel(folder, version):
         for inner, text in files.items():
             archive.writestr(inner, text)
     return f"{WORD}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def source_of(folder, version, seen):
+    """A source distribution that notes the environment of its build, and the line of a lock."""
+    inner = wheel(folder, version)
+    made = folder / f"{WORD}-{version}-py3-none-any.whl"
+    backend = BACKEND.format(seen=str(seen), wheel=made.read_bytes(), name=made.name)
+    made.unlink()
+    files = {
+        "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'made'\n"
+        "backend-path = ['.']\n",
+        "made.py": backend,
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {WORD}\nVersion: {version}\n",
+    }
+    path = folder / f"{WORD}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"{WORD}-{version}/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    name = inner.partition(" ")[0]
+    return f"{name} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 def _digest(text):
@@ -80,7 +112,7 @@ def ready(ours, digest, file):
 def said(program, code):
     done = subprocess.run(
         [program.python, "-P", "-c", code],
-        env={"PYTHONPATH": os.pathsep.join(program.path)},
+        env={"PYTHONPATH": os.pathsep.join([program.folder, *(program.path or sys.path)])},
         capture_output=True,
         text=True,
         check=True,
@@ -95,6 +127,7 @@ def test_a_bundle_without_requirements_has_the_interpreter_and_the_packages_of_t
     assert program.python == sys.executable
     told = said(program, "import json, shop, gevent; print(json.dumps([shop.a, shop.__file__]))")
     assert told == ["of the bundle", f"{program.folder}/shop.py"]
+    assert program.folder not in program.path, "its modules hide none while the crawler begins"
 
 
 def test_each_lock_has_its_own_packages_and_none_of_the_worker(tmp_path, ours, index):
@@ -126,7 +159,7 @@ def test_an_environment_that_was_not_finished_is_made_anew_and_a_whole_one_is_ke
     builds = []
     usual = environments.build
 
-    def cut_off(lock, folder):
+    def cut_off(lock, folder, *_):
         builds.append(lock)
         (folder / "venv").mkdir()
         raise Unavailable("cut off")
@@ -147,6 +180,24 @@ def test_requirements_that_cannot_be_installed_are_told_in_the_words_of_uv(tmp_p
         InvalidArgument, match=rf"requirements: uv refuses them:(?s:.*){WORD.replace('_', '-')}"
     ):
         ready(ours, digest, file)
+
+
+def test_what_builds_a_package_sees_nothing_that_opens_the_cluster(tmp_path, index, monkeypatch):
+    seen = tmp_path / "seen.json"
+    monkeypatch.setenv("CRAWLER_ETCD_PASSWORD", "open sesame")
+    monkeypatch.setenv("MY_PASSWORD", "open sesame")
+    monkeypatch.setenv("OF_THE_BUILD", "wanted")
+    lock = source_of(index, "1.0", seen)
+    ours = Environments(tmp_path / "bundles", 1, SystemClock(), ["open sesame"])
+    program = ready(ours, *bundled(tmp_path, lock))
+    assert said(program, f"import {WORD}, json; print(json.dumps({WORD}.VERSION))") == "1.0"
+    told = json.loads(seen.read_text())
+    assert told["OF_THE_BUILD"] == "wanted"
+    assert "open sesame" not in told.values()
+
+    others = Environments(tmp_path / "others", 1, SystemClock(), only_wheels=True)
+    with pytest.raises(InvalidArgument, match="uv refuses them"):
+        ready(others, *bundled(tmp_path, lock))
 
 
 def test_a_lock_for_another_python_is_refused(tmp_path, ours, index):
