@@ -11,6 +11,10 @@ from crawler.errors import InvalidArgument
 MOST_FILES = 10_000
 """As many files a bundle may have."""
 
+CONFIG = "config.yaml"
+"""The settings of a project. They are left out: `bundle.json` has what counts of them, and the same
+file may have passwords of a cluster, which no spider may read."""
+
 LEFT_OUT = frozenset(
     {"__pycache__", "venv", "env", "items", "http-cache", "states", "bundles", "node_modules"}
     | {"build", "dist"}
@@ -40,7 +44,7 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
         links = [name for name in folders if (here / name).is_symlink()]
         for name in [*names, *links]:
             path = here / name
-            if name.startswith(".") or name.endswith(".pyc"):
+            if name.startswith(".") or name.endswith(".pyc") or path == root / CONFIG:
                 continue
             _check_link(root, path)
             if path.is_file():
@@ -54,7 +58,7 @@ def _is_left_out(name: str) -> bool:
 def _check_link(root: Path, path: Path) -> None:
     if not path.is_symlink():
         return
-    target = path.resolve()
+    target = Path(os.path.realpath(path))
     if not target.is_relative_to(root) or target.is_dir():
         raise InvalidArgument(
             f"{path}: is a link to {target}; allowed are links to files in {root}; copy what the "

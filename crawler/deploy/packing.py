@@ -29,18 +29,27 @@ def packed(source: Path, project: str, tell: Tell) -> Iterator[Bundle]:
         tempfile.TemporaryDirectory(prefix="crawler-deploy-") as temporary,
         _folder_of(source) as folder,
     ):
-        asked = requirements.requirements_of(folder)
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        lock, interpreter = "", sys.executable
-        if asked:
-            tell(f"resolving {counted(len(asked), 'requirement')} together with the crawler's own")
-            lock = requirements.lock_of(asked, python)
-            tell("installing them, to see whether the spiders can be loaded")
-            interpreter = str(requirements.build(lock, Path(temporary)))
-        found = checking.loaded(folder, interpreter)
-        manifest = Manifest(project, found.spiders, found.sources, python, asked, found.settings)
-        to = Path(temporary, "bundle.zip")
-        yield bundle.make(folder, manifest, lock, to, bundle.LARGEST_MB)  # a master may allow less
+        try:
+            made = _made(folder, project, Path(temporary), tell)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise InvalidArgument(f"{error.filename or folder}: cannot be packed: {why}") from None
+        yield made
+
+
+def _made(folder: Path, project: str, temporary: Path, tell: Tell) -> Bundle:
+    asked = requirements.requirements_of(folder)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    lock, interpreter = "", sys.executable
+    if asked:
+        tell(f"resolving {counted(len(asked), 'requirement')} together with the crawler's own")
+        lock = requirements.lock_of(asked, python)
+        tell("installing them, to see whether the spiders can be loaded")
+        interpreter = str(requirements.build(lock, temporary))
+    found = checking.loaded(folder, interpreter)
+    manifest = Manifest(project, found.spiders, found.sources, python, asked, found.settings)
+    to = temporary / "bundle.zip"
+    return bundle.make(folder, manifest, lock, to, bundle.LARGEST_MB)  # a master may allow less
 
 
 @contextmanager

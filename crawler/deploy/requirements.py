@@ -114,8 +114,15 @@ def uv() -> str:
     return found
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{path.name}: is no text in UTF-8: {error}; save it so") from None
+
+
 def _lines(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _text(path).splitlines():
         text = line.partition(" #")[0].strip()
         if text.startswith("-"):
             raise InvalidArgument(
@@ -128,8 +135,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 def _dependencies(path: Path) -> Iterator[str]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = tomllib.loads(_text(path)).get("project", {})
+    except tomllib.TOMLDecodeError as error:
         raise InvalidArgument(f"{path.name}: is no TOML: {error}") from None
     names = found.get("dependencies", []) if isinstance(found, dict) else []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -138,7 +145,7 @@ def _dependencies(path: Path) -> Iterator[str]:
 
 
 def _of_wheel(path: Path) -> Iterator[str]:
-    about = HeaderParser().parsestr(path.read_text(encoding="utf-8"))
+    about = HeaderParser().parsestr(_text(path))
     for line in about.get_all("Requires-Dist", []):
         if "extra ==" not in line:
             yield line

@@ -1,5 +1,6 @@
 """Finds and loads the spiders of a project's folder: `python -m crawler.devtools.project`.
 
+`spiders` of its `config.yaml` say what to load, and the section `crawl` is for all its tasks.
 `crawler deploy` starts it in the environment of the project, and reads its answer from a file.
 """
 
@@ -13,13 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crawler.deploy.folder import files_of
+from crawler.deploy.folder import CONFIG, files_of
 from crawler.engine.spiders.loader import load_entry, load_spiders
 from crawler.errors import ConfigError, CrawlerError
 from crawler.settings import task_parameters, yaml_text
 
-CONFIG = "config.yaml"
-"""Its `spiders` say what to load, and its section `crawl` is for all tasks of the project."""
 FAILED = 1
 
 _SPIDER = re.compile(r"^class \w+\(.*Spider\b.*\):", re.MULTILINE)

@@ -1,5 +1,6 @@
 """`crawler deploy`, `projects` and `rollback`: what people see, and what is refused."""
 
+import errno
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -134,6 +135,31 @@ def test_settings_and_sources_of_a_project_are_those_of_its_config(project):
     (project / "config.yaml").write_text("crawl: {delay_s: soon}\n")
     with pytest.raises(InvalidArgument, match=r"config.yaml: crawl.delay_s: 'soon' is not allowed"):
         packed(project)
+
+
+def test_the_settings_of_a_cluster_are_no_part_of_a_bundle(project):
+    before = packed(project)
+    (project / "config.yaml").write_text("etcd: {password: open sesame}\n")
+    (project / "shop").mkdir()
+    (project / "shop" / "config.yaml").write_text("of: the spider\n")
+    after = packed(project)
+    assert set(after.names) - set(before.names) == {"code/shop/config.yaml"}
+
+
+def test_what_cannot_be_read_is_told_in_words(cli, project, monkeypatch):
+    (project / "requirements.txt").write_bytes(b"six>=1.16  # caf\xe9\n")
+    status, _, error = cli("deploy", project, "--project", "shop")
+    assert (status, "requirements.txt: is no text in UTF-8" in error) == (2, True), error
+    (project / "requirements.txt").unlink()
+    (project / "loop.py").symlink_to("loop.py")
+    assert cli("deploy", project, "--project", "shop")[0] == 0, "it leads to no file"
+
+    def denied(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "shop.py")
+
+    monkeypatch.setattr(bundle, "make", denied)
+    status, _, error = cli("deploy", project, "--project", "shop")
+    assert (status, "shop.py: cannot be packed: Permission denied" in error) == (2, True), error
 
 
 def test_modules_of_a_package_import_each_other_and_tests_are_no_spiders(project):

@@ -26,26 +26,27 @@ class Roll:
 
     subjects: Sequence[str]
     project: str
-    digest: str
+    version: Version
     counted: Counted = as_stored
 
     def apply(self, draft: Draft) -> Sequence[str]:
         """Roll those that still have another bundle. A shard follows its task."""
         for name in self.subjects:
             present = draft.get(name)
-            if present is not None and has_other_bundle(present, self.project, self.digest):
-                draft.put(rolled(present, self.digest, draft.now_ns(), self.counted))
+            if present is not None and can_roll(present, self.project, self.version):
+                draft.put(rolled(present, self.version.digest, draft.now_ns(), self.counted))
             else:
                 draft.keep(name)
         return self.subjects
 
 
-def has_other_bundle(task: Resource, project: str, digest: str) -> bool:
-    """Whether the run of a task goes on with another bundle of a project than this one, although
-    the task keeps to none."""
+def can_roll(task: Resource, project: str, version: Version) -> bool:
+    """Whether the run of a task has another bundle of a project, and can go on with this one: it
+    has the spider, and the task keeps to no bundle."""
     spec = task.spec
     is_open = spec.project == project and not spec.shard_of and not task.has_ended
-    return is_open and not spec.bundle and task.digest not in ("", digest)
+    is_other = not spec.bundle and task.digest not in ("", version.digest)
+    return is_open and is_other and spec.spider_name in version.spiders
 
 
 class ProjectRequests:
@@ -141,14 +142,16 @@ class ProjectRequests:
 
     def _roll(self, project: Project, call: Call) -> int:
         """Let the runs under way go on with the current bundle. Return how many did not have it."""
+        version = project.version(project.current)
+        assert version is not None  # it has just been made the current one
         names = [
             each.name
             for each in self._tasks_of(project.name)
-            if has_other_bundle(each, project.name, project.current)
+            if can_roll(each, project.name, version)
         ]
         for at in range(0, len(names), ROLLED_AT_ONCE):
             some = names[at : at + ROLLED_AT_ONCE]
-            command = Roll(some, project.name, project.current, self._counted)
+            command = Roll(some, project.name, version, self._counted)
             self._writer.submit(command, call)
         return len(names)
 

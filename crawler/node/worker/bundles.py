@@ -3,12 +3,11 @@ which spiders of projects it offers."""
 
 from __future__ import annotations
 
-import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
-import gevent
 from gevent.event import AsyncResult, Event
+from gevent.lock import BoundedSemaphore
 
 from crawler.clock import Clock
 from crawler.coordination.keys import Keys
@@ -29,7 +28,11 @@ log = get_logger(__name__)
 AGAIN_S = 5.0
 """The pause before another try to get the current bundle of a project."""
 SWEEP_S = 600.0
-"""How often it is looked for bundles that nobody needs."""
+"""How often it is looked for bundles that nobody needs, and those are tried that were refused."""
+AT_ONCE = 4
+"""As many bundles are made ready at once for the offer."""
+TRIES = 3
+"""After so many tries a bundle is refused whose packages cannot be installed."""
 
 Fetch = Callable[[str], Iterable[bytes]]
 """Yields the bytes of the bundle with that digest. Raises NotFound, Retryable."""
@@ -50,8 +53,13 @@ class WorkerBundles:
         """Returns the digests of the bundles that its runs have."""
         self._offers: dict[str, tuple[Project, str]] = {}
         """Each project with the digest that is ready here, by name."""
-        self._refused: dict[str, str] = {}
-        """Why bundles cannot be run here, by digest."""
+        self._refused: set[str] = set()
+        """Bundles that cannot be run here."""
+        self._faults: Counter[str] = Counter()
+        """How often a bundle could not be made ready though it was here."""
+        self._getting: set[str] = set()
+        """Bundles that a greenlet gets for the offer."""
+        self._slots = BoundedSemaphore(AT_ONCE)
         self._programs: dict[str, Program] = {}
         self._under_way: dict[str, AsyncResult] = {}
         self._changed = Event()
@@ -96,6 +104,7 @@ class WorkerBundles:
     def start(self, supervisor: Supervisor) -> None:
         """Begin to have the current bundle of each project ready."""
         self._projects.mirror.start(supervisor)
+        self._supervisor = supervisor
         supervisor.spawn("bundles", self._keep_forever, on_end=OnEnd.RESTART)
 
     def _on_change(self, _: object) -> None:
@@ -106,49 +115,61 @@ class WorkerBundles:
         swept_s = self._clock.monotonic()
         while True:
             self._changed.clear()
-            is_done = self._keep()
+            lacks = self._keep()
             if self._clock.monotonic() - swept_s > SWEEP_S:
                 swept_s = self._clock.monotonic()
                 self._sweep()
-            self._clock.wait(self._changed, SWEEP_S if is_done else AGAIN_S)
+            self._clock.wait(self._changed, AGAIN_S if lacks else SWEEP_S)
 
     def _keep(self) -> bool:
-        """Get what is missing, and offer it. Return whether nothing is missing any more."""
+        """Begin to get what is missing. Return whether anything is. A project whose packages take
+        minutes keeps no other one waiting."""
         projects = {project.name: project for project in self._projects.all()}
-        is_done = True
         for name in [name for name in self._offers if name not in projects]:
-            del self._offers[name]
-            self.on_offer()
-        for project in projects.values():
-            is_done &= self._has(project)
-        return is_done
+            self._withdraw(name)
+        missing = [each for each in projects.values() if self._lacks(each)]
+        for project in missing:
+            if project.current not in self._getting:
+                self._getting.add(project.current)
+                self._supervisor.spawn(f"bundle of {project.name}", self._get, project)
+        return bool(missing)
 
-    def _has(self, project: Project) -> bool:
-        """Have the current bundle of a project ready, and offer it. Return whether that is all that
-        can be done."""
+    def _lacks(self, project: Project) -> bool:
+        is_offered = self._offers.get(project.name) == (project, project.current)
+        return not is_offered and project.current not in self._refused
+
+    def _get(self, project: Project) -> None:
+        """Have the current bundle of a project ready, and offer it."""
         digest = project.current
-        if digest in self._refused:
-            return True
         try:
-            self.ready(digest)
+            with self._slots:
+                self.ready(digest)
+            self._offer(project)
         except Retryable as error:
             log.warning("a bundle is not ready yet", project=project.name, why=str(error))
-            return False
-        except (Unusable, InvalidArgument) as error:
-            self._refused[digest] = str(error)
+        except Unusable as error:
+            self._refused.add(digest)
             log.error(
                 "this worker cannot run a project",
                 project=project.name,
                 digest=digest[:SHORT],
                 why=str(error),
             )
-            self._offers.pop(project.name, None)
+            self._withdraw(project.name)
+        finally:
+            self._getting.discard(digest)
+
+    def _offer(self, project: Project) -> None:
+        """Offer the spiders of a project, unless it has changed while its bundle was made ready."""
+        if self._projects.get(project.name) == project:
+            self._offers[project.name] = (project, project.current)
             self.on_offer()
-            return True
-        if self._offers.get(project.name) != (project, digest):
-            self._offers[project.name] = (project, digest)
+        else:
+            self._changed.set()
+
+    def _withdraw(self, name: str) -> None:
+        if self._offers.pop(name, None) is not None:
             self.on_offer()
-        return True
 
     def _made(self, digest: str) -> Program:
         try:
@@ -161,16 +182,16 @@ class WorkerBundles:
                 f"bundle {digest[:SHORT]} is not kept any more; run the task once more to have "
                 "the current one"
             ) from None
-        except InvalidArgument as error:
-            raise Unusable(str(error)) from None
+        except InvalidArgument as error:  # uv says so too if it reaches no index at present
+            self._faults[digest] += 1
+            raise (Unusable if self._faults[digest] >= TRIES else Unavailable)(str(error)) from None
 
     def _fetched(self, digest: str) -> Manifest:
         """Fetch a bundle, check its digest, and unpack it. The file is gone afterwards."""
-        with tempfile.NamedTemporaryFile(prefix="bundle-") as file:
+        with self._environments.begun() as (path, file):
             for chunk in self.fetch(digest):
                 in_thread(file.write, chunk)
             in_thread(file.flush)
-            path = Path(file.name)
             if in_thread(digest_of, path) != digest:
                 raise damaged(digest)
             manifest = self._environments.unpack(digest, path)
@@ -178,11 +199,13 @@ class WorkerBundles:
         return manifest
 
     def _sweep(self) -> None:
-        """Forget bundles that neither projects nor runs have."""
+        """Forget bundles that neither projects nor runs have, and try again what was refused."""
+        self._refused.clear()
+        self._faults.clear()
         needed = {v.digest for each in self._projects.all() for v in each.versions}
         needed.update(self.used())
         self._programs = {k: each for k, each in self._programs.items() if k in needed}
-        gevent.get_hub().threadpool.apply(self._environments.sweep, (needed,))
+        in_thread(self._environments.sweep, needed)
 
 
 def _from_nobody(digest: str) -> Iterable[bytes]:

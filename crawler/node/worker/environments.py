@@ -12,12 +12,14 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import gevent
 
@@ -27,7 +29,8 @@ from crawler.deploy import bundle
 from crawler.deploy.manifest import Manifest
 from crawler.deploy.requirements import build
 from crawler.errors import Unavailable
-from crawler.model.projects import SHORT, is_digest
+from crawler.history import threads
+from crawler.model.projects import SHORT
 from crawler.node.crew.program import Program, Unusable
 from crawler.node.crew.spawner import without_secrets
 
@@ -66,6 +69,16 @@ class Environments:
         """Return what a bundle says of itself; None if it is not unpacked here."""
         return in_thread(self._find, digest)
 
+    @contextmanager
+    def begun(self) -> Iterator[tuple[Path, IO[bytes]]]:
+        """A file for a bundle that arrives, which is gone at the end. Raises Unavailable if the
+        disk takes no more."""
+        folder = self._folder / "unpacked"
+        with _told(folder):
+            in_thread(partial(folder.mkdir, parents=True, exist_ok=True))
+            with in_thread(partial(_begun_in, folder)) as file:
+                yield Path(file.name), file
+
     def unpack(self, digest: str, file: Path) -> Manifest:
         """Unpack the file of a bundle. Raises Unavailable if the disk takes no more, and
         InvalidArgument for what is no bundle."""
@@ -86,20 +99,23 @@ class Environments:
         )
 
     def sweep(self, needed: Collection[str]) -> None:
-        """Remove the bundles that nobody needs any more, and the environments that only they had.
-        It blocks: call it from a native thread."""
+        """Remove the bundles that nobody needs any more, the environments that only they had, and
+        what was cut off. It blocks: call it from a native thread."""
         until_s = time.time() - SPARED_S
         locks = set()
         for path in _folders(self._folder / "unpacked"):
             if path.name in needed:
                 os.utime(path)  # another worker of this machine may not need it
-            if not is_digest(path.name) or path.stat().st_mtime > until_s:
-                locks.add(_key(_read(path / bundle.LOCK)))
+            if _is_old(path, until_s):
+                _remove(path)
             else:
-                shutil.rmtree(path, ignore_errors=True)
+                locks.add(_key(_read(path / bundle.LOCK)))
         for path in _folders(self._folder / "environments"):
-            if path.name not in locks and path.stat().st_mtime < until_s:
-                shutil.rmtree(path, ignore_errors=True)
+            if path.name not in locks and _is_old(path, until_s):
+                _remove(path)
+        for path in self._folder.glob("*/.*"):
+            if _is_old(path, until_s):
+                _remove(path)
 
     def _find(self, digest: str) -> Manifest | None:
         folder = self._unpacked(digest)
@@ -137,8 +153,8 @@ class Environments:
     @contextmanager
     def _only(self, folder: Path) -> Iterator[None]:
         """Keep all others of this machine from a folder that is being made. Raises Unavailable."""
-        try:
-            in_thread(lambda: folder.parent.mkdir(parents=True, exist_ok=True))
+        with _told(folder):
+            in_thread(partial(folder.parent.mkdir, parents=True, exist_ok=True))
             lock = os.open(f"{folder}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
                 while not _has_locked(lock):
@@ -146,15 +162,25 @@ class Environments:
                 yield
             finally:
                 os.close(lock)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise Unavailable(f"{folder}: {why}; bundles are unpacked there") from None
 
 
 def in_thread(call: Callable[..., R], *values: object) -> R:
     """Call something that waits for a disk, in a native thread."""
-    result: R = gevent.get_hub().threadpool.apply(call, values)
-    return result
+    return threads.in_thread(gevent.get_hub().threadpool, partial(call, *values))
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Turn what the system says of a folder into Unavailable: a full disk may be cleared."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Unavailable(f"{folder}: {why}; bundles are unpacked there") from None
+
+
+def _begun_in(folder: Path) -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix=".begun-", dir=folder)
 
 
 def _has_locked(lock: int) -> bool:
@@ -193,4 +219,22 @@ def _linked(folder: Path, package: Path) -> None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_dir()]
+    return [path for path in folder.glob("[!.]*") if path.is_dir()]
+
+
+def _is_old(path: Path, until_s: float) -> bool:
+    """Whether nobody has needed something since then. It may be gone already."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime < until_s
+    return False
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder or a file under another name: what is half removed counts for nothing."""
+    with suppress(OSError):
+        if not path.name.startswith("."):
+            path = path.rename(path.with_name(f".removed-{path.name}-{os.getpid()}"))
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

@@ -206,6 +206,32 @@ def test_a_lock_for_another_python_is_refused(tmp_path, ours, index):
         ready(ours, digest, file)
 
 
+def test_what_was_cut_off_is_removed_once_nobody_can_work_on_it_any_more(tmp_path, ours):
+    digest, file = bundled(tmp_path)
+    ready(ours, digest, file)
+    folder = tmp_path / "bundles" / "unpacked"
+    (folder / ".unpacking-1" / "bundle").mkdir(parents=True)
+    (folder / ".begun-1").write_text("the half of a bundle")
+    ours.sweep({digest})
+    assert len(list(folder.glob(".*"))) == 2, "somebody may work on them"
+    past_s = time.time() - environments.SPARED_S - 1
+    for path in folder.glob(".*"):
+        os.utime(path, (past_s, past_s))
+    ours.sweep({digest})
+    assert list(folder.glob(".*")) == []
+    assert ours.find(digest) is not None
+
+
+def test_a_bundle_whose_removal_is_cut_off_counts_for_nothing(tmp_path, ours, monkeypatch):
+    digest, file = bundled(tmp_path)
+    folder = ready(ours, digest, file).folder
+    past_s = time.time() - environments.SPARED_S - 1
+    os.utime(os.path.dirname(folder), (past_s, past_s))
+    monkeypatch.setattr(environments.shutil, "rmtree", lambda *_, **__: None)
+    ours.sweep(set())
+    assert ours.find(digest) is None
+
+
 def test_only_what_nobody_needs_for_long_is_removed(tmp_path, ours, index):
     lock = wheel(index, "1.0")
     kept, file = bundled(tmp_path, lock, code="a = 'kept'\n")

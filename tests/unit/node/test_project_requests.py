@@ -48,7 +48,8 @@ class Leader:
         self.tasks |= {change.name: change.after for change in draft.changes() if change.after}
 
     def deploy(self, digest, roll=False):
-        return self.requests.deploy("shop", Version(digest, by="ann"), roll, CALL)
+        version = Version(digest, by="ann", spiders=("books",))
+        return self.requests.deploy("shop", version, roll, CALL)
 
     def digests(self):
         return [each.digest for each in self.projects.get("shop").versions]
@@ -60,7 +61,7 @@ def leader():
 
 
 def of_project(name, digest=A, **more):
-    spec = Spec(name, "books", project="shop", bundle=more.pop("bundle", ""))
+    spec = Spec(name, more.pop("spider", "books"), project="shop", bundle=more.pop("bundle", ""))
     return stored(name, spec=spec, digest=digest, **more)
 
 
@@ -113,6 +114,7 @@ def test_runs_under_way_go_on_with_the_new_bundle_only_if_somebody_asks():
     tasks = [
         of_project("runs"),
         of_project("pinned", bundle=A),
+        of_project("films", spider="films"),
         of_project("done", state=State.DONE),
         of_project("waits", "", owner=None, state=State.PENDING),
     ]

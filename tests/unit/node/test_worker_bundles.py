@@ -1,7 +1,11 @@
 """What a worker does about the bundles of projects: it gets them, and offers their spiders."""
 
+import errno
+import os
+
 import gevent
 import pytest
+from gevent.event import Event
 
 from crawler.clock import SystemClock
 from crawler.coordination.keys import Keys
@@ -10,10 +14,10 @@ from crawler.coordination.projects import encode_project
 from crawler.coordination.store import Delete, Put
 from crawler.deploy import bundle
 from crawler.deploy.manifest import Manifest
-from crawler.errors import NotFound, Unavailable
+from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.model.projects import Project, Version, bundles_in
 from crawler.node.crew.program import Unusable
-from crawler.node.worker.bundles import WorkerBundles
+from crawler.node.worker.bundles import TRIES, WorkerBundles
 from crawler.node.worker.environments import PYTHON, Environments
 from crawler.settings.sections import CoordinationSettings
 from crawler.supervision import Supervisor
@@ -63,9 +67,9 @@ class Place:
         self.masters.bundles[made.digest] = made.path.read_bytes()
         return Version(made.digest, spiders=spiders)
 
-    def deploy(self, *versions):
-        project = Project("shop", versions[0].digest, versions)
-        self.store.txn([], [Put(KEYS.project("shop"), encode_project(project))])
+    def deploy(self, *versions, name="shop"):
+        project = Project(name, versions[0].digest, versions)
+        self.store.txn([], [Put(KEYS.project(name), encode_project(project))])
 
 
 @pytest.fixture
@@ -152,6 +156,75 @@ def test_masters_that_are_away_are_asked_again(place, monkeypatch):
     eventually(lambda: len(place.masters.asked) > 3)
     place.masters.error = None
     eventually(lambda: place.offers == [{"shop/books"}])
+
+
+def test_a_disk_that_is_full_for_a_while_is_tried_again(place):
+    version = place.made("books")
+    place.masters.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(Unavailable, match=r"No space left on device; bundles are unpacked there"):
+        place.bundles.ready(version.digest)
+    assert not list(place.folder.glob("bundles/unpacked/*")), "nothing is left behind"
+    place.masters.error = None
+    assert place.bundles.ready(version.digest)
+
+
+def test_an_index_that_uv_does_not_reach_for_a_while_is_asked_again(place, monkeypatch):
+    version, faults = place.made("books", lock="a==1\n"), [1, 2]
+
+    def build(lock, folder, *_):
+        if faults:
+            faults.pop()
+            raise InvalidArgument("requirements: uv refuses them:\nno route to host")
+        (folder / "venv").mkdir()
+
+    monkeypatch.setattr("crawler.node.worker.environments.build", build)
+    monkeypatch.setattr("crawler.node.worker.bundles.AGAIN_S", 0.01)
+    place.start()
+    place.deploy(version)
+    eventually(lambda: place.offers == [{"shop/books"}])
+
+
+def test_packages_that_can_never_be_installed_are_given_up_and_tried_again_much_later(
+    place, monkeypatch
+):
+    tried = []
+
+    def build(*_):
+        tried.append(1)
+        raise InvalidArgument("requirements: uv refuses them:\nno wheel for this machine")
+
+    monkeypatch.setattr("crawler.node.worker.environments.build", build)
+    version = place.made("books", lock="a==1\n")
+    outcomes = [_outcome(place, version.digest) for _ in range(TRIES)]
+    assert [type(each) for each in outcomes] == [*[Unavailable] * (TRIES - 1), Unusable]
+    assert "no wheel for this machine" in str(outcomes[-1])
+    monkeypatch.setattr("crawler.node.worker.bundles.AGAIN_S", 0.01)
+    monkeypatch.setattr("crawler.node.worker.bundles.SWEEP_S", 0.01)
+    place.start()
+    place.deploy(version)
+    eventually(lambda: len(tried) > 3 * TRIES)
+    assert place.offers == []
+
+
+def test_a_project_that_takes_long_keeps_no_other_one_waiting(place):
+    slow, fast = place.made("slow"), place.made("fast")
+    usual, is_there = place.masters.fetch, Event()
+
+    def fetch(digest):
+        if digest == slow.digest:
+            is_there.wait()
+        yield from usual(digest)
+
+    place.bundles.fetch = fetch
+    place.start()
+    place.deploy(slow, name="a")
+    place.deploy(fast, name="b")
+    eventually(lambda: place.offers == [{"b/fast"}])
+    place.deploy(fast, slow, name="a")  # before the other one is there
+    eventually(lambda: place.offers[1:] == [{"a/fast", "b/fast"}])
+    is_there.set()
+    eventually(lambda: place.bundles.ready(slow.digest))
+    assert place.bundles.spiders() == {"a/fast", "b/fast"}
 
 
 def test_a_project_that_is_deleted_is_not_offered_any_more(place):
