@@ -71,4 +71,25 @@ MUTANTS = [
         'f"{_WORKER}ReadLog": Need.READ',
         f"{_CLUSTER} -k bounds",
     ),
+    Mutant(
+        "a log whose file was removed begins anew",
+        "crawler/node/run/log_files.py",
+        "            begin, size = begin + size, 0\n        left",
+        "            begin, size = 0, 0\n        left",
+        "tests/unit/node/test_run_logs.py -k its_file_is_removed",
+    ),
+    Mutant(
+        "after a full disk a log goes on where it was",
+        "crawler/node/run/log_files.py",
+        "        self.forget(key)\n        if size",
+        "        if size",
+        "tests/unit/node/test_run_logs.py -k takes_a_part",
+    ),
+    Mutant(
+        "who logs what has no text fails",
+        "crawler/node/run/run_logs.py",
+        "        with suppress(Exception):  # it has no text",
+        "        with suppress():  # it has no text",
+        "tests/unit/node/test_run_logs.py -k has_no_text",
+    ),
 ]

@@ -26,6 +26,8 @@ from crawler.node.run.naming import id_name, task_folder
 FILES = 4
 """How many files a log has when it is full. The oldest is dropped, so it keeps three quarters of
 what it may have at least."""
+IDLE_S = 60.0
+"""A folder that changed within this time is not removed."""
 _FILE = re.compile(
     r"(?P<id>[^/]+?)(~(?P<shard>[0-9]{1,9}))?-(?P<run>[0-9]{1,9})-(?P<epoch>[0-9]{1,19})"
     r"\.(?P<begin>[0-9]{1,19})\.log"
@@ -66,9 +68,12 @@ class LogFiles:
         """By log: the byte with which its last file begins, and how long that is."""
 
     def append(self, key: LogKey, lines: Sequence[bytes]) -> None:
-        """Add lines to a log. Raises OSError."""
+        """Add lines to a log. Raises OSError: then some of them are lost."""
         folder = self._folder / key.folder
-        begin, size = self._ends.get(key) or self._begun(folder, key)
+        begin, size = self._ends.get(key) or _begun(folder, key)
+        self.forget(key)
+        if size and not _path(folder, key, begin).exists():  # it was old, and is removed
+            begin, size = begin + size, 0
         left = list(lines)
         while left:
             if size >= self._file_bytes:
@@ -76,7 +81,7 @@ class LogFiles:
                 _drop_oldest(folder, key)
             taken = _fitting(left, self._file_bytes - size)
             data = b"".join(left[:taken])
-            _write(folder / f"{key.stem}.{begin}.log", data)
+            _write(_path(folder, key, begin), data)
             size += len(data)
             del left[:taken]
         self._ends[key] = begin, size
@@ -84,11 +89,6 @@ class LogFiles:
     def forget(self, key: LogKey) -> None:
         """Note that hardly anything more comes to a log."""
         self._ends.pop(key, None)
-
-    def _begun(self, folder: Path, key: LogKey) -> tuple[int, int]:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = _ordered(_files(folder, key.stem))
-        return (files[-1].piece.begin, _size(files[-1].path)) if files else (0, 0)
 
     def pieces(self, task: str) -> list[Piece]:
         """Return the pieces of the log of a task, by epoch and shard."""
@@ -114,6 +114,7 @@ class LogFiles:
         `total_bytes`. Returns how many."""
         if not self._folder.is_dir():
             return 0
+        idle = [each for each in self._folder.iterdir() if _is_idle(each)]
         aged = [found for each in self._all() if (found := _aged(each)) is not None]
         kept, removed, until = 0, 0, time.time() - keep_s
         for changed, size, path in sorted(aged, reverse=True):
@@ -121,7 +122,7 @@ class LogFiles:
             if changed < until or kept > total_bytes:
                 path.unlink(missing_ok=True)
                 removed += 1
-        for folder in self._folder.iterdir():
+        for folder in idle:  # somebody may be about to write into a new one
             with contextlib.suppress(OSError):  # it is not empty, or no folder
                 folder.rmdir()
         return removed
@@ -144,6 +145,16 @@ def _files(folder: Path, stem: str = "") -> Iterator[_File]:
         key = PieceKey(int(found["epoch"]), int(found["shard"] or 0))
         piece = Piece(key, found["id"], int(found["run"]), int(found["begin"]))
         yield _File(folder / name, piece)
+
+
+def _begun(folder: Path, key: LogKey) -> tuple[int, int]:
+    """Return what the files tell of the end of a log."""
+    files = _ordered(_files(folder, key.stem))
+    return (files[-1].piece.begin, _size(files[-1].path)) if files else (0, 0)
+
+
+def _path(folder: Path, key: LogKey, begin: int) -> Path:
+    return folder / f"{key.stem}.{begin}.log"
 
 
 def _drop_oldest(folder: Path, key: LogKey) -> None:
@@ -173,7 +184,7 @@ def _fitting(lines: Sequence[bytes], room: int) -> int:
 
 def _write(path: Path, data: bytes) -> None:
     """Append lines, all of them or none: a part of a line would join the next."""
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    number = _opened(path)
     try:
         size = os.fstat(number).st_size
         if os.write(number, data) != len(data):
@@ -181,6 +192,15 @@ def _write(path: Path, data: bytes) -> None:
             raise OSError(f"{path}: the disk is full")
     finally:
         os.close(number)
+
+
+def _opened(path: Path) -> int:
+    """Open a file to append to it. Its folder may just have been removed, as it was empty."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, flags, 0o600)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(path, flags, 0o600)
 
 
 def _lines(path: Path, begin: int) -> bytes:
@@ -199,6 +219,13 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _is_idle(folder: Path) -> bool:
+    """Whether no file was added to a folder, or removed there, for a while."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - folder.stat().st_mtime > IDLE_S
+    return False
 
 
 def _aged(path: Path) -> tuple[float, int, Path] | None:

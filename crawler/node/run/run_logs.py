@@ -199,9 +199,10 @@ class _Noting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add the line to the log of the run."""
-        task = getattr(record, "fields", {}).get("task") or self._logs.task_in_callback()
-        if isinstance(task, str) and self._logs.has(task):
-            self._logs.note(task, self.format(record).encode(errors="replace"))
+        with suppress(Exception):  # it has no text, as the log of the process tells
+            task = getattr(record, "fields", {}).get("task") or self._logs.task_in_callback()
+            if isinstance(task, str) and self._logs.has(task):
+                self._logs.note(task, _bounded(self.format(record)))
 
 
 def _place_of(resource: Resource) -> _Place:
@@ -224,6 +225,12 @@ def made(text: str) -> dict[str, Any]:
     """Return a line of the log with that message. It is cut if it is too long."""
     moment = datetime.now().astimezone().isoformat(timespec="milliseconds")
     return {"level": "INFO", "ts": moment, "logger": "spider", "msg": text[:MOST_TEXT]}
+
+
+def _bounded(text: str) -> bytes:
+    """Return a line of JSON as it is, or cut: one that is too long could not be read."""
+    line = text.encode(errors="replace")
+    return line if len(line) < MOST_BYTES else _line(made(text))
 
 
 def _line(found: Mapping[str, Any]) -> bytes:

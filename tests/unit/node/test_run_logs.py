@@ -1,6 +1,7 @@
 """The logs of runs on a worker: in files, bounded, and readable while they grow."""
 
 import json
+import logging
 import os
 import subprocess
 import time
@@ -11,6 +12,7 @@ from crawler.clock import SystemClock
 from crawler.logs import get_logger
 from crawler.model.logs import MOST_BYTES, PieceKey
 from crawler.model.records import Resource, Spec
+from crawler.node.run import log_files
 from crawler.node.run.log_files import LogFiles, key_of
 from crawler.node.run.run_logs import MOST_WAITING_BYTES, RunLogs, made, parsed
 from crawler.settings.sections import LogSettings
@@ -99,11 +101,52 @@ def test_old_files_and_those_beyond_the_total_are_removed_the_oldest_first(files
         os.utime(tmp_path / "logs" / "shop" / f"{key.stem}.0.log", (now - age_s, now - age_s))
     files.append(key_of(resource("old", id="8")), [b"y\n"])
     os.utime(tmp_path / "logs" / "old" / "8-1-1.0.log", (0, 0))
+    os.utime(tmp_path / "logs" / "old", (0, 0))
     files.collect(keep_s=1000, total_bytes=1000)
     assert [each.key.epoch for each in files.pieces("shop")] == [2, 3, 4]
     assert not (tmp_path / "logs" / "old").exists()
     files.collect(keep_s=1000, total_bytes=200)
     assert [each.key.epoch for each in files.pieces("shop")] == [3, 4]
+
+
+def test_a_folder_into_which_somebody_is_about_to_write_stays(files, tmp_path):
+    (tmp_path / "logs" / "shop").mkdir(parents=True)
+    files.collect(keep_s=1000, total_bytes=0)
+    assert (tmp_path / "logs" / "shop").exists()
+
+
+def test_a_run_that_goes_on_when_its_file_is_removed_goes_on_in_its_log(files, tmp_path):
+    key = key_of(resource())
+    files.append(key, [b"old\n"])
+    os.utime(tmp_path / "logs" / "shop", (0, 0))
+    files.collect(keep_s=1000, total_bytes=0)
+    assert not (tmp_path / "logs" / "shop").exists()
+    files.append(key, [b"new\n"])
+    [piece] = files.pieces("shop")
+    assert (piece.begin, piece.end) == (4, 8)
+    assert all_of(files, piece.key, begin=4) == ([b"new"], 8)
+
+
+def test_places_in_a_log_stay_when_the_disk_takes_a_part_of_what_is_added(
+    files, tmp_path, monkeypatch
+):
+    key = key_of(resource())
+    lines = [b"%d%s\n" % (number, b"x" * 598) for number in range(6)]
+    files.append(key, lines[:1])
+    real, is_full = log_files._write, iter([False, True])
+
+    def write(path, data):
+        if next(is_full, False):
+            raise OSError("the disk is full")
+        real(path, data)
+
+    monkeypatch.setattr(log_files, "_write", write)
+    with pytest.raises(OSError, match="full"):
+        files.append(key, lines[1:3])
+    for each in lines[3:]:
+        files.append(key, [each])
+    kept, end = all_of(files, PieceKey(1))
+    assert (kept, end) == ([line[:-1] for line in lines if line[:1] != b"2"], 3000)
 
 
 def test_what_the_worker_says_of_a_run_is_in_the_log_of_that_run_alone(logs):
@@ -172,6 +215,26 @@ def test_whatever_a_process_writes_becomes_a_line_that_can_be_read(logs, text):
     [said] = messages(logs, PieceKey(1))
     assert text.startswith(said)
     assert len(said) == min(len(text), MOST_BYTES // 8)
+
+
+def test_a_line_of_the_worker_that_is_too_long_is_cut(logs):
+    logs.begin(resource())
+    log.warning("x" * 2 * MOST_BYTES, task="shop")
+    log.warning("after it", task="shop")
+    [cut, after] = messages(logs, PieceKey(1))
+    assert "xxx" in cut
+    assert after == "after it"
+
+
+def test_who_logs_what_has_no_text_goes_on(logs):
+    logger = logging.Logger("spider")
+    [mine] = [each for each in logging.getLogger().handlers if type(each).__name__ == "_Noting"]
+    logger.addHandler(mine)
+    logs.task_in_callback = lambda: "shop"
+    logs.begin(resource())
+    logger.warning("%d items", "many")
+    logger.warning("after it")
+    assert messages(logs, PieceKey(1)) == ["after it"]
 
 
 def test_only_the_user_of_the_worker_may_read_logs(files, tmp_path):
