@@ -8,13 +8,13 @@ link to one.
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin
 
+from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from crawler.demo.catalogue import Book, all_books
@@ -108,8 +108,7 @@ class BookshopServer:
 
     def start(self) -> None:
         """Open the shop. Raises OSError if the port is taken."""
-        server = WSGIServer(self._listen, self.shop, log=None)
-        server.init_socket()
+        server = WSGIServer(_listening(self._listen), self.shop, log=None)
         # Connections inherit this option. Without it the kernel holds back the second part of an
         # answer until the other side's delayed acknowledgement: 40 ms on each kept connection.
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -125,6 +124,19 @@ class BookshopServer:
 
 
 _NOT_FOUND = Page("", "Not found", status=404, text="We do not have that page.")
+
+
+def _listening(address: tuple[str, int]) -> socket.socket:
+    """A socket that listens at an address. gevent itself leaves it open if the port is taken."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(256)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _leads_to(page: Page) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -222,3 +223,12 @@ def test_a_stopped_shop_can_be_opened_again():
     server.start()
     assert get(server, "/healthz")[0] == 200
     server.stop()
+
+
+def test_a_port_that_is_taken_is_refused_and_nothing_stays_open(server):
+    port = int(server.url.rpartition(":")[2])
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="in use") as refused:
+        BookshopServer(port=port).start()
+    assert len(os.listdir("/proc/self/fd")) == before
+    del refused

@@ -24,6 +24,7 @@ def test_etcdctl_shows_the_keys_of_the_interface_and_no_others(lab):
     assert sorted(set(found) - set(candidates)) == [
         "/crawler/access/nodes",
         "/crawler/snowflake",
+        "/crawler/snowflake/cluster",
         f"{registry}.master/go.micro.server.master-1",
         f"{registry}.master/go.micro.server.master-2",
         f"{registry}.worker/go.micro.server.worker-1",
