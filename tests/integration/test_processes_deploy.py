@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import gevent
 import pytest
 
 from crawler.api.backend import Call
@@ -46,7 +47,14 @@ class Tree(Spider):
 
 @pytest.fixture
 def site():
-    with Site(pages={"forest": tree(PAGES)}) as site:
+    answer = tree(PAGES)
+
+    def page(asked):
+        gevent.sleep(site.rest_s)
+        return answer(asked)
+
+    with Site(pages={"forest": page}) as site:
+        site.rest_s = 0.0
         yield site
 
 
@@ -121,10 +129,12 @@ def test_a_spider_is_changed_in_the_middle_of_a_crawl_and_no_page_is_fetched_twi
     add(client, site, "nightly")
     asked = lambda: [path for path in site.paths() if path != "/robots.txt"]  # noqa: E731
     eventually(lambda: len(asked()) > PAGES // 4, what="it crawls")
+    site.rest_s = 0.4  # so that the crawl still runs when the second bundle is there
     first = client.get("nightly", CALL)
 
     write_version(project, "second")
     deploy(cluster, project, "--roll")
+    site.rest_s = 0.0
     end = ended(client, "nightly")
 
     assert end.state is State.DONE, end.reason
