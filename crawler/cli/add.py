@@ -23,10 +23,13 @@ from crawler.cli.given import (
 )
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import AlreadyExists, InvalidArgument, Rejected, Retryable
+from crawler.model.projects import SHORT
 from crawler.model.records import Resource, Spec
 from crawler.schemas import constraint_json, task_schemas
 from crawler.settings.live import SETTINGS as OF_CRAWL
 
+WHOLE = 64
+"""The length of a digest that is not shortened."""
 NONE = "nothing"
 """How a field without a value is shown."""
 
@@ -83,6 +86,8 @@ def add(
     names over HTTP. Who adds the same task again changes nothing.
     """
     given = {key: value for key, value in options.items() if value not in (None, False, (), {})}
+    if "project" in given and SHORT <= len(given.get("bundle", "")) < WHOLE:
+        given["bundle"] = _whole(master, given["project"], given["bundle"])
     if file is not None:
         if name is not None or given:
             raise click.UsageError("-f says all about its tasks; leave NAME and their options out")
@@ -94,6 +99,18 @@ def add(
     with connected(master) as client:
         results = [_added(client, wish, as_json, len(wishes) > 1) for wish in wishes]
     return 0 if all(results) else FAILED
+
+
+def _whole(master: str, project: str, digest: str) -> str:
+    """Return the digest of the bundle that begins so, as `crawler projects` shows it."""
+    with connected(master) as client:
+        version = client.project(project, CALL).project.named(digest)
+    if version is None:
+        raise Unusable(
+            f"--bundle: no version {digest!r} is kept of project {project}; "
+            f"`crawler projects {project}` shows those that are"
+        )
+    return version.digest
 
 
 def _fields(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,9 @@ LARGEST_MB = 4096
 """The largest that any master may allow."""
 UNPACKED = 10
 """As many times larger a bundle may be unpacked."""
-MOST_MANIFEST = MB
-"""The largest `bundle.json`, in bytes."""
 
+_SMALL = {MANIFEST: MB, LOCK: 16 * MB}
+"""How large these files may be, in bytes. A lock of a thousand packages has a few megabytes."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 """The time of each file in a bundle: the earliest that ZIP knows."""
 _CHUNK = 1 << 20
@@ -103,7 +103,7 @@ def requirements_in(path: Path) -> int:
     with _opened(path) as archive:
         if LOCK not in archive.namelist():
             return 0
-        lines = archive.read(LOCK).decode(errors="replace").splitlines()
+        lines = _small(archive, LOCK).decode(errors="replace").splitlines()
     return sum("==" in line and not line[:1].isspace() for line in lines)
 
 
@@ -152,6 +152,7 @@ def _check(archive: zipfile.ZipFile, most_mb: int) -> None:
         _check_name(member)
         if member.filename in seen:
             raise InvalidArgument(f"the bundle has {shown(member.filename)} twice")
+        _check_small(member.filename, member.file_size)
         seen.add(member.filename)
     if MANIFEST not in seen:
         raise InvalidArgument(f"the bundle has no {MANIFEST}; make it with crawler deploy")
@@ -160,6 +161,11 @@ def _check(archive: zipfile.ZipFile, most_mb: int) -> None:
         raise InvalidArgument(
             f"unpacked the bundle has {unpacked / MB:.0f} MB; allowed are {UNPACKED * most_mb}"
         )
+
+
+def _check_small(name: str, size: int) -> None:
+    if size > _SMALL.get(name, size):
+        raise InvalidArgument(f"{name} has {size} bytes or more; allowed are {_SMALL[name]}")
 
 
 def _check_name(member: zipfile.ZipInfo) -> None:
@@ -177,10 +183,10 @@ def _check_name(member: zipfile.ZipInfo) -> None:
 
 
 def _small(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return what is read into memory as a whole."""
     with archive.open(name) as file:
-        content = file.read(MOST_MANIFEST + 1)
-    if len(content) > MOST_MANIFEST:
-        raise InvalidArgument(f"{name} has more than {MOST_MANIFEST} bytes")
+        content = file.read(_SMALL[name] + 1)
+    _check_small(name, len(content))
     return content
 
 

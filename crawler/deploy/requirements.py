@@ -67,27 +67,34 @@ def own_requirements() -> Iterator[str]:
 
 
 def build(
-    lock: str, folder: Path, env: Mapping[str, str] | None = None, only_wheels: bool = False
+    lock: str,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    only_wheels: bool = False,
+    held: Sequence[int] = (),
 ) -> Path:
     """Make an environment of a lock. Return its interpreter. uv, and what builds packages, has the
-    variables `env`, or ours. With `only_wheels` no code of a package runs. Raises as `lock_of`
-    does."""
+    variables `env`, or ours, and the open files `held`. With `only_wheels` no code of a package
+    runs. Raises as `lock_of` does."""
     wanted = folder / "requirements.lock"
     wanted.write_text(lock)
-    run_uv("venv", "--quiet", "--python", sys.executable, str(folder / "venv"), env=env)
+    venv = ("venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+    run_uv(*venv, env=env, held=held)
     python = folder / "venv" / "bin" / "python"
     run_uv(
         *("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--link-mode", "copy"),
         *(["--no-build"] if only_wheels else []),
         *("--python", str(python), "-r", str(wanted)),
         env=env,
+        held=held,
     )
     return python
 
 
-def run_uv(*words: str, env: Mapping[str, str] | None = None) -> str:
-    """Run uv with the variables `env`, or ours, and return what it prints. Raises InvalidArgument
-    with its own words if it refuses, and Unavailable if it does not end or is not here."""
+def run_uv(*words: str, env: Mapping[str, str] | None = None, held: Sequence[int] = ()) -> str:
+    """Run uv with the variables `env`, or ours, and the open files `held`. Return what it prints.
+    Raises InvalidArgument with its own words if it refuses, and Unavailable if it does not end or
+    is not here."""
     program = uv()
     try:
         done = subprocess.run(
@@ -97,6 +104,7 @@ def run_uv(*words: str, env: Mapping[str, str] | None = None) -> str:
             timeout=RESOLVE_S,
             check=False,
             env=env,
+            pass_fds=held,
         )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"uv did not end within {RESOLVE_S:g} s; try again") from None

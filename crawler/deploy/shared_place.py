@@ -38,8 +38,8 @@ class SharedPlace:
         target = self._path(digest)
         begun = self._below(f"{BEGUN}{uuid.uuid4().hex}")
         with self._told():
-            if self._exists(target):
-                return
+            if self._size(target) == path.stat().st_size:
+                return  # one that was cut off there is written again
             self._files.create_dir(self._root, recursive=True)
             try:
                 if self._copy(path, begun) != digest:
@@ -54,7 +54,7 @@ class SharedPlace:
         """Copy the bundle, and check its digest on the way."""
         source = self._path(digest)
         with self._told():
-            if not self._exists(source):
+            if self._size(source) is None:
                 raise NotFound(absent(digest))
             with self._files.open_input_stream(source) as stream:
                 write_whole(stream, digest, to)
@@ -97,8 +97,10 @@ class SharedPlace:
     def _below(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _exists(self, path: str) -> bool:
-        return bool(self._files.get_file_info(path).is_file)
+    def _size(self, path: str) -> int | None:
+        """Return the bytes of a file; None if there is none."""
+        found = self._files.get_file_info(path)
+        return int(found.size) if found.is_file else None
 
     def _copy(self, path: Path, to: str) -> str:
         """Copy a file, and return its digest."""

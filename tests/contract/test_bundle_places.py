@@ -159,6 +159,8 @@ def test_a_bundle_that_was_damaged_at_its_url_is_never_handed_out(tmp_path, bund
     with pytest.raises(Damaged, match="deploy it again"):
         place.fetch(DIGEST, tmp_path / "a.zip")
     assert not (tmp_path / "a.zip").exists()
+    place.put(DIGEST, bundle)
+    place.fetch(DIGEST, tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize("url", ["nothing://here/x", "no url", "file:///dev/null/x"])

@@ -6,6 +6,7 @@ import pytest
 
 from crawler.errors import AlreadyExists, Unavailable
 from crawler.model.constraints import Constraints
+from crawler.model.projects import Project, Version
 from crawler.model.records import Spec, State
 from tests.integration.test_cli_cluster import run  # noqa: F401
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend
@@ -35,6 +36,16 @@ def test_a_task_is_added_as_the_options_say_and_its_worker_is_told(run, backend)
     wanted = Spec("x", "books", parameters, labels, -3, asked, 1, 2, isolated=True)
     assert backend.resources["x"].spec == wanted
     assert backend.waits == [False]
+
+
+def test_a_bundle_is_named_as_the_list_of_versions_shows_it(run, backend):  # noqa: F811
+    digest = "ab" * 32
+    backend.kept_projects["shop"] = Project("shop", digest, (Version(digest),))
+    shop = ("--project", "shop", "--spider", "books")
+    assert run(backend, "add", "x", *shop, "--bundle", digest[:12])[0] == 0
+    assert backend.resources["x"].spec.bundle == digest
+    status, _, error = run(backend, "add", "y", *shop, "--bundle", "c" * 12)
+    assert (status, "no version 'cccccccccccc' is kept of project shop" in error) == (2, True)
 
 
 def test_a_name_alone_is_a_task_of_the_simplest_form(run, backend):  # noqa: F811

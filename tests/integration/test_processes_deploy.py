@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import gevent
 import pytest
 
 from crawler.api.backend import Call
@@ -28,10 +29,8 @@ worker: {report_s: 0.1, processes: 1}
 """
 CONFIG = """
 spiders: [shop.py]
-crawl: {{delay_s: {delay_s}}}
+crawl: {host_concurrency: 2}
 """
-SLOW_S = 0.5
-"""A pause with which no crawl ends while a person deploys."""
 SPIDER = """
 from crawler import Spider
 from words import VERSION
@@ -48,7 +47,14 @@ class Tree(Spider):
 
 @pytest.fixture
 def site():
-    with Site(pages={"forest": tree(PAGES)}) as site:
+    answer = tree(PAGES)
+
+    def page(asked):
+        gevent.sleep(site.rest_s)
+        return answer(asked)
+
+    with Site(pages={"forest": page}) as site:
+        site.rest_s = 0.0
         yield site
 
 
@@ -72,13 +78,13 @@ def client(cluster):
 def project(tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()
+    (folder / "config.yaml").write_text(CONFIG)
     (folder / "shop.py").write_text(SPIDER)
     (folder / "json.py").write_text("raise ImportError('this hides a module of ours')")
     return folder
 
 
-def write_version(project, version, delay_s=0.0):
-    (project / "config.yaml").write_text(CONFIG.format(delay_s=delay_s))
+def write_version(project, version):
     (project / "words.py").write_text(f"VERSION = {version!r}\n")
 
 
@@ -118,15 +124,17 @@ def items(cluster, name):
 def test_a_spider_is_changed_in_the_middle_of_a_crawl_and_no_page_is_fetched_twice(
     cluster, client, site, project
 ):
-    write_version(project, "first", SLOW_S)
+    write_version(project, "first")
     assert "1 spider: tree" in deploy(cluster, project)
     add(client, site, "nightly")
     asked = lambda: [path for path in site.paths() if path != "/robots.txt"]  # noqa: E731
-    eventually(lambda: len(asked()) > 5, what="it crawls")
+    eventually(lambda: len(asked()) > PAGES // 4, what="it crawls")
+    site.rest_s = 0.4  # so that the crawl still runs when the second bundle is there
     first = client.get("nightly", CALL)
 
     write_version(project, "second")
     deploy(cluster, project, "--roll")
+    site.rest_s = 0.0
     end = ended(client, "nightly")
 
     assert end.state is State.DONE, end.reason

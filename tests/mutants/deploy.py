@@ -172,4 +172,25 @@ MUTANTS = [
         "",
         "tests/integration/test_processes_children.py -k opens_the_cluster",
     ),
+    Mutant(
+        "a worker that lists no spiders gets the task of a project",
+        "crawler/plugins/spider_available.py",
+        " and not (task.project and node.spiders is None)",
+        "",
+        f"{_UNIT} -k goes_only_to_a_worker",
+    ),
+    Mutant(
+        "a run rolls to code without its spider",
+        _REQUESTS,
+        " and spec.spider_name in version.spiders",
+        "",
+        f"{_LEADER} -k only_if_somebody_asks",
+    ),
+    Mutant(
+        "what became ready while a worker registered is never told",
+        "crawler/node/worker/worker.py",
+        "if self._with_bundles(session.node) != session.node:",
+        "if False:",
+        "tests/unit/node/test_registration.py -k becomes_ready",
+    ),
 ]

@@ -68,9 +68,9 @@ class CrawlProcess:
         self.fault = ""
         """Why it can crawl nothing, if its spiders cannot be loaded."""
         self.is_serving = False
+        """Whether it takes runs."""
         self.has_loaded = False
         """Whether it has loaded its spiders, be there none."""
-        """Whether it takes runs."""
         self.group = 0
         """The group of suspects that it crawls; the negative number of a run that it crawls alone;
         0 if it crawls for anybody."""

@@ -57,6 +57,8 @@ class WorkerBundles:
         """Bundles that cannot be run here."""
         self._faults: Counter[str] = Counter()
         """How often a bundle could not be made ready though it was here."""
+        self._told: dict[str, str] = {}
+        """Why bundles are not ready yet, as the log says already."""
         self._getting: set[str] = set()
         """Bundles that a greenlet gets for the offer."""
         self._slots = BoundedSemaphore(AT_ONCE)
@@ -146,7 +148,7 @@ class WorkerBundles:
                 self.ready(digest)
             self._offer(project)
         except Retryable as error:
-            log.warning("a bundle is not ready yet", project=project.name, why=str(error))
+            self._tell_lack(project, str(error))
         except Unusable as error:
             self._refused.add(digest)
             log.error(
@@ -158,6 +160,12 @@ class WorkerBundles:
             self._withdraw(project.name)
         finally:
             self._getting.discard(digest)
+
+    def _tell_lack(self, project: Project, why: str) -> None:
+        """Log why a bundle is not ready: once, and again if the reason changes."""
+        note = log.debug if self._told.get(project.current) == why else log.warning
+        self._told[project.current] = why
+        note("a bundle is not ready yet", project=project.name, why=why)
 
     def _offer(self, project: Project) -> None:
         """Offer the spiders of a project, unless it has changed while its bundle was made ready."""
@@ -202,6 +210,7 @@ class WorkerBundles:
         """Forget bundles that neither projects nor runs have, and try again what was refused."""
         self._refused.clear()
         self._faults.clear()
+        self._told.clear()
         needed = {v.digest for each in self._projects.all() for v in each.versions}
         needed.update(self.used())
         self._programs = {k: each for k, each in self._programs.items() if k in needed}

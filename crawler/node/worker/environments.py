@@ -132,11 +132,12 @@ class Environments:
                 f"{PYTHON}; deploy it from a machine with Python {PYTHON}, or change the worker"
             )
         folder = self._folder / "environments" / _key(lock)
-        with self._only(folder):
+        with self._only(folder) as held:
             if not in_thread((folder / WHOLE).exists):
                 in_thread(_cleared, folder)
                 env = without_secrets(os.environ, self._secrets)
-                build(lock, folder, env, self._only_wheels)
+                # If this worker is killed, uv still holds the folder for as long as it goes on.
+                build(lock, folder, env, self._only_wheels, [held])
                 in_thread((folder / WHOLE).touch)
             in_thread(os.utime, folder)
         return str(folder / "venv" / "bin" / "python")
@@ -151,15 +152,16 @@ class Environments:
         return self._folder / "unpacked" / digest
 
     @contextmanager
-    def _only(self, folder: Path) -> Iterator[None]:
-        """Keep all others of this machine from a folder that is being made. Raises Unavailable."""
+    def _only(self, folder: Path) -> Iterator[int]:
+        """Keep all others of this machine from a folder that is being made, as long as the file is
+        open that is yielded. Raises Unavailable."""
         with _told(folder):
             in_thread(partial(folder.parent.mkdir, parents=True, exist_ok=True))
             lock = os.open(f"{folder}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
                 while not _has_locked(lock):
                     self._clock.sleep(LOOK_S)
-                yield
+                yield lock
             finally:
                 os.close(lock)
 

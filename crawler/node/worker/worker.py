@@ -7,6 +7,7 @@ reports go to the leader.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,8 @@ class Worker:
             self._store, self._keys, self._clock, session.node, self._on_assignment
         )
         self._assignments.start(session.supervisor)
+        if self._with_bundles(session.node) != session.node:  # ready while it registered
+            self._has_offer.set()
 
     def drain(self, patience_s: float) -> None:
         """Start nothing more, let the runs reach a safe point, and report them a last time."""
@@ -331,7 +334,9 @@ class Worker:
     def _fetch(self, digest: str) -> Iterator[bytes]:
         """Yield the bytes of a bundle, from any master. Raises NotFound, Retryable."""
         error: CrawlerError = Unavailable("no master is registered")
-        for address in self._master_names().values():
+        addresses = list(self._master_names().values())
+        random.shuffle(addresses)  # so that one whose copy is damaged is not asked again for ever
+        for address in addresses:
             chunks = iter(self._peers.backend(address).bundle(digest, Call(FETCH_S)))
             try:
                 first = next(chunks, b"")

@@ -127,6 +127,12 @@ def test_what_grows_too_large_is_refused_whatever_size_it_tells(tmp_path, monkey
     assert [each.name for each in tmp_path.iterdir()] == ["bomb.zip"]
 
 
+def test_a_lock_that_no_master_could_read_into_its_memory_is_refused(tmp_path):
+    path = forged(tmp_path, ("requirements.lock", bytes(16_000_001)))
+    with pytest.raises(InvalidArgument, match=r"requirements\.lock has 16000001 bytes or more"):
+        bundle.read_manifest(path)
+
+
 def test_what_is_no_zip_or_was_cut_off_is_refused_in_words(project, tmp_path):
     whole = made(project, tmp_path).path.read_bytes()
     for raw in (b"", b"PK", whole[:-30], b"<html>"):

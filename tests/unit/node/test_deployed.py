@@ -43,17 +43,24 @@ def test_a_task_of_a_project_goes_only_to_a_worker_that_offers_its_spider_of_tha
     scene = Deployed(workers=[worker(1, spiders=frozenset({"books"}))])
     scene.add(TASK, Spec("b", "books"))
     assert scene.settle() == {"a": None, "b": "w-1"}
+    scene.join(worker(3))  # it lists no spiders, and so knows of no projects
+    assert scene.settle()["a"] is None
     scene.join(worker(2, spiders=frozenset({"shop/books"})))
     assert scene.settle()["a"] == "w-2"
 
 
+def shop_worker(number):
+    """A worker that has the project."""
+    return worker(number, spiders=frozenset({"shop/books"}))
+
+
 def test_a_run_keeps_its_bundle_wherever_it_goes_and_the_next_run_has_the_newest():
-    scene = Deployed(workers=[worker(1)])
+    scene = Deployed(workers=[shop_worker(1)])
     scene.add(TASK)
     scene.settle()
     assert scene.stored["a"].digest == OLD
     scene.newest = NEW
-    scene.join(worker(2))
+    scene.join(shop_worker(2))
     scene.leave("w-1")
     assert scene.settle() == {"a": "w-2"}
     assert scene.stored["a"].digest == OLD
@@ -66,7 +73,7 @@ def test_a_run_keeps_its_bundle_wherever_it_goes_and_the_next_run_has_the_newest
 
 
 def test_a_task_that_keeps_to_a_bundle_has_that_one():
-    scene = Deployed(workers=[worker(1)])
+    scene = Deployed(workers=[shop_worker(1)])
     scene.newest = NEW
     scene.add(Spec("a", "books", project="shop", bundle=OLD))
     scene.settle()
@@ -75,7 +82,7 @@ def test_a_task_that_keeps_to_a_bundle_has_that_one():
 
 def test_a_shard_has_the_bundle_of_its_task():
     head = stored("a", spec=Spec("a", "books", workers=2, project="shop"), digest=OLD, owner=W1)
-    scene = Deployed(head, workers=[worker(1)])
+    scene = Deployed(head, workers=[shop_worker(1)])
     scene.newest = NEW
     draft = scene.draft()
     shard = Spec("a~1", "books", workers=2, shard=1, shard_of="a", project="shop")

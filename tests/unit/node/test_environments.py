@@ -200,6 +200,18 @@ def test_what_builds_a_package_sees_nothing_that_opens_the_cluster(tmp_path, ind
         ready(others, *bundled(tmp_path, lock))
 
 
+def test_a_uv_whose_worker_was_killed_keeps_others_from_its_environment(
+    tmp_path, ours, monkeypatch
+):
+    program, seen = tmp_path / "uv", tmp_path / "seen"
+    program.write_text(f"#!/bin/sh\nls -l /proc/$$/fd > {seen}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("crawler.deploy.requirements.uv", lambda: str(program))
+    ready(ours, *bundled(tmp_path, "a==1\n"))
+    (lock,) = (tmp_path / "bundles" / "environments").glob("*.lock")
+    assert f"-> {lock}\n" in seen.read_text()
+
+
 def test_a_lock_for_another_python_is_refused(tmp_path, ours, index):
     digest, file = bundled(tmp_path, wheel(index, "1.0"), python="3.9")
     with pytest.raises(Unusable, match=rf"Python 3\.9, and this worker has {PYTHON}"):

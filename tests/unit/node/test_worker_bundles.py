@@ -151,9 +151,14 @@ def test_masters_that_are_away_are_asked_again(place, monkeypatch):
     monkeypatch.setattr("crawler.node.worker.bundles.AGAIN_S", 0.01)
     version = place.made("books")
     place.masters.error = Unavailable("nobody answers")
+    warnings = []
+    monkeypatch.setattr(
+        "crawler.node.worker.bundles.log.warning", lambda *_, why, **__: warnings.append(why)
+    )
     place.start()
     place.deploy(version)
     eventually(lambda: len(place.masters.asked) > 3)
+    assert warnings == ["nobody answers"]
     place.masters.error = None
     eventually(lambda: place.offers == [{"shop/books"}])
 
