@@ -92,4 +92,11 @@ MUTANTS = [
         "        with suppress():  # it has no text",
         "tests/unit/node/test_run_logs.py -k has_no_text",
     ),
+    Mutant(
+        "an escape brings a secret into a log",
+        "crawler/node/run/run_logs.py",
+        'return hidden(found) if "\\\\" in text else found',
+        "return found",
+        "tests/unit/node/test_run_logs.py -k no_escape",
+    ),
 ]
