@@ -20,7 +20,7 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import TASK
 from crawler.cli.watching import leave
 from crawler.errors import CrawlerError, NotFound, Retryable
-from crawler.logs import text_of
+from crawler.logs import harmless, text_of
 from crawler.model.logs import LogPart, LogQuery
 
 AGAIN_S = 1.0
@@ -128,6 +128,6 @@ def _shown(line: bytes, colour: bool) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        return line.decode(errors="replace")
+        return harmless(line.decode(errors="replace"))
     found.pop("task", None)
     return text_of(found, colour, day=True)

@@ -99,4 +99,11 @@ MUTANTS = [
         "return found",
         "tests/unit/node/test_run_logs.py -k no_escape",
     ),
+    Mutant(
+        "a page controls the terminal of who reads a log",
+        "crawler/logs.py",
+        "    return _CONTROLS.sub(",
+        "    return re.sub('(?!)', '', text) or _CONTROLS.sub(",
+        "tests/unit/test_logs.py -k controls_no_terminal",
+    ),
 ]
