@@ -13,7 +13,7 @@ from crawler.api.backend import Backend, Call, NodeLoad
 from crawler.api.log_pieces import dropped, id_name, keys_of_run, latest, named, no_run, why_missing
 from crawler.api.workers import Reach, WorkerClient, ask_all, brief, workers_of
 from crawler.clock import Backoff, Clock, SystemClock
-from crawler.errors import CrawlerError, NotFound, Retryable
+from crawler.errors import CrawlerError, NotFound, Retryable, Unavailable
 from crawler.model.logs import LogPart, LogQuery, Piece, PieceKey
 from crawler.model.records import Query, Resource
 from crawler.model.shards import MAX_WORKERS, is_sharded
@@ -27,6 +27,9 @@ LAST_S = 1.5
 ALIVE_S = 15.0
 """How often a stream without lines shows that it is alive: nothing else tells that its reader has
 gone."""
+MOST_FOLLOWED_S = 3600.0
+"""How long one request follows a log: only a new one shows whether its token still counts."""
+TOO_LONG = "a log is followed for an hour with one request; ask again from the last offset on"
 NO_LEADER = "no leader answers at present; until one does, it is not seen where the task moves"
 MOST_TOLD = 5
 """How many missing pieces, or silent workers, are named one by one."""
@@ -89,7 +92,7 @@ class TaskLog:
             self._close()
 
     def _followed(self, known: _Known) -> Iterator[LogPart]:
-        shown_s = going_s = self._clock.monotonic()
+        began_s = shown_s = going_s = self._clock.monotonic()
         while True:
             has_lines = False
             for part in self._read(known):
@@ -102,6 +105,8 @@ class TaskLog:
                 going_s = now_s
             if now_s - going_s > LAST_S:
                 return
+            if now_s - began_s > MOST_FOLLOWED_S:
+                raise Unavailable(TOO_LONG)
             if now_s - shown_s > ALIVE_S:
                 shown_s = now_s
                 yield LogPart()

@@ -62,11 +62,11 @@ def _parts(client: Client, query: LogQuery) -> Iterator[LogPart]:
     """Yield the parts. If a master goes in the middle, go on at another one, or later. Raises
     CrawlerError."""
     positions: dict[int, tuple[int, int]] = {}
-    tries = 0
+    tries, has_begun = 0, False
     while True:
         try:
             for part in client.logs(replace(query, positions=positions), CALL):
-                tries = 0
+                tries, has_begun = 0, True
                 if part.data:
                     positions[part.key.shard] = part.key.epoch, part.begin + len(part.data)
                 yield part
@@ -75,7 +75,7 @@ def _parts(client: Client, query: LogQuery) -> Iterator[LogPart]:
             raise CrawlerError(str(error)) from error
         except Retryable as error:
             tries += 1
-            if not positions or tries >= MOST_TRIES:
+            if not has_begun or tries >= MOST_TRIES:
                 raise
             if tries == 1:
                 click.echo(f"crawler: {error}; asking again", err=True)

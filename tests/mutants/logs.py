@@ -106,4 +106,11 @@ MUTANTS = [
         "    return re.sub('(?!)', '', text) or _CONTROLS.sub(",
         "tests/unit/test_logs.py -k controls_no_terminal",
     ),
+    Mutant(
+        "one request follows a log for ever, whatever becomes of its token",
+        "crawler/api/task_logs.py",
+        "            if now_s - began_s > MOST_FOLLOWED_S:",
+        "            if now_s - began_s > 100 * MOST_FOLLOWED_S:",
+        "tests/unit/api/test_task_logs.py -k for_an_hour",
+    ),
 ]

@@ -181,6 +181,18 @@ def test_who_follows_a_task_without_a_worker_does_not_keep_all_workers_busy():
     assert 101 in asked, "where the task goes on is seen at once"
 
 
+def test_one_request_follows_a_log_for_an_hour():
+    """A token may be revoked meanwhile: that shows with the next request."""
+    worker, time = Worker((1, 0, 1, "7", b"a\n")), Time(lambda now_s: None)
+    backend = Backend(resource(Spec("shop")), workers=["w-1"])
+    query = LogQuery("shop", follow=True)
+    parts = TaskLog(lambda call: backend, lambda _: worker, query, CALL, time).parts()
+    assert next(parts).data == b"a\n"
+    with pytest.raises(Unavailable, match="an hour"):
+        list(parts)
+    assert 3600 < time.now_s < 3602
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
