@@ -13,6 +13,7 @@ import datetime
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from crawler.redaction import hidden, hide
 _RESERVED = ("level", "ts", "logger", "caller", "msg")
 _UNTOLD = (*_RESERVED, "stack")
 """The parts of a line that people see in another way, or not at all."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COLOURS = {"DEBUG": "\x1b[2m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 
 
@@ -180,16 +182,23 @@ class TextFormatter(logging.Formatter):
 
 
 def text_of(line: Mapping[str, Any], colour: bool, *, day: bool = False) -> str:
-    """Return a line of JSON as people read it, with the traceback below it. `day` adds the day."""
+    """Return a line of JSON as people read it, with the traceback below it. `day` adds the day.
+    Spiders tell what pages have: no character of it controls a terminal."""
     moment = str(line.get("ts", ""))[:23].replace("T", " ")
     level = str(line.get("level", ""))
     said = {key: each for key, each in line.items() if key not in _UNTOLD}
     fields = " ".join(f"{key}={each}" for key, each in said.items())
     when = moment if day else moment[11:]
-    text = f"{when} {level:<7} {line.get('msg', '')} {fields}".rstrip()
+    text = harmless(f"{when} {level:<7} {line.get('msg', '')} {fields}".rstrip())
     if colour and level in _COLOURS:
         text = f"{_COLOURS[level]}{text}\x1b[0m"
-    return f"{text}\n{line['stack']}" if "stack" in line else text
+    return f"{text}\n{harmless(str(line['stack']))}" if "stack" in line else text
+
+
+def harmless(text: str) -> str:
+    """Return a text in which characters that control a terminal are escaped, but for line breaks
+    and tabs."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

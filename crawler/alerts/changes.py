@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from crawler.model.alerts import Alert, AlertRule, When
+from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule, When
 from crawler.model.records import NO_LABELS
 
 MOST_FIRING = 1_000
-"""How many alerts fire at once at most."""
+"""How many alerts about tasks and schedules fire at once at most."""
 KEPT_NS = 86_400 * 1_000_000_000
 """How long an alert is kept that is over, and how long it is tried to tell somebody of one."""
 MOST_OVER = 1_000
@@ -82,34 +82,63 @@ class Patience:
         ]
 
 
+class Changes(NamedTuple):
+    """What a look changes."""
+
+    changed: list[Alert]
+    """The alerts that begin or are over."""
+    gone: list[Alert]
+    """The alerts that make way for new ones: they are forgotten, and nobody is told."""
+    dropped: int
+    """How many more alerts would begin but for the limit."""
+
+
 def changes(
     known: Iterable[Alert],
     look: Look,
     lasting: Sequence[Finding],
     now_ns: int,
     channels_of: Callable[[str], tuple[str, ...]],
-) -> tuple[list[Alert], int]:
-    """Return the alerts that begin or are over, and how many more there would be but for the limit.
+) -> Changes:
+    """Return what a look changes.
 
     `lasting` are the findings that have lasted long enough, `channels_of` tells whom to tell of
     what a rule finds.
     """
     by_key = {Key(each.rule, each.subject): each for each in known}
     wrong = {each.key for each in look.findings}
-    changed = [
-        alert.recovered(now_ns, how, channels_of(alert.rule))
+    over = {
+        key: alert.recovered(now_ns, how, channels_of(alert.rule))
         for key, alert in by_key.items()
         if alert.fires and key not in wrong and (how := _how_over(alert, look.over.get(key, "")))
-    ]
-    room = MOST_FIRING - sum(each.fires for each in by_key.values()) + len(changed)
-    begun = [
-        made
+    }
+    begun = {
+        finding.key: made
         for finding in lasting
         if (made := _begun(finding, by_key.get(finding.key), now_ns, channels_of)) is not None
-    ]
-    fresh = sum(not _replaces_firing(each, by_key) for each in begun)
-    dropped = max(0, fresh - max(room, 0))
-    return changed + (begun[: len(begun) - dropped] if dropped else begun), dropped
+    }
+    firing = {key: each for key, each in by_key.items() if each.fires and key not in over}
+    need = [key for key, each in begun.items() if key not in firing and _is_limited(each)]
+    room = max(0, MOST_FIRING - len(firing))
+    gone = _making_way(firing.keys() - begun.keys(), firing, len(need) - room)
+    dropped = need[room + len(gone) :]
+    for key in dropped:
+        del begun[key]
+    return Changes([*over.values(), *begun.values()], gone, len(dropped))
+
+
+def _is_limited(alert: Alert) -> bool:
+    """Whether it needs a place: there may be one for each task, but few about the cluster."""
+    return alert.when not in OF_CLUSTER
+
+
+def _making_way(keys: Iterable[Key], firing: Mapping[Key, Alert], count: int) -> list[Alert]:
+    """Return up to so many of these alerts, the oldest first, that were told and may fire for ever:
+    most tasks that fail are never run again."""
+    if count <= 0:
+        return []
+    found = [firing[key] for key in keys if firing[key].when in AT_END and not firing[key].owed]
+    return sorted(found, key=lambda each: (each.since_ns, each.id))[:count]
 
 
 def forgotten(known: Iterable[Alert], now_ns: int) -> list[Alert]:
@@ -150,8 +179,3 @@ def _begun(
         owed=channels_of(finding.rule.name),
     )
     return alert if known is None else replace(alert, mod_revision=known.mod_revision)
-
-
-def _replaces_firing(alert: Alert, known: Mapping[Key, Alert]) -> bool:
-    before = known.get(Key(alert.rule, alert.subject))
-    return before is not None and before.fires

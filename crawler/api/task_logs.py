@@ -10,21 +10,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.api.backend import Backend, Call, NodeLoad
+from crawler.api.log_pieces import dropped, id_name, keys_of_run, latest, named, no_run, why_missing
 from crawler.api.workers import Reach, WorkerClient, ask_all, brief, workers_of
-from crawler.clock import Clock, SystemClock
-from crawler.errors import CrawlerError, NotFound, Retryable, shown
-from crawler.items.names import folder_name
+from crawler.clock import Backoff, Clock, SystemClock
+from crawler.errors import CrawlerError, NotFound, Retryable, Unavailable
 from crawler.model.logs import LogPart, LogQuery, Piece, PieceKey
-from crawler.model.records import Query, Resource, State
+from crawler.model.records import Query, Resource
 from crawler.model.shards import MAX_WORKERS, is_sharded
 
 LOOK_S = 0.5
 """How often it is looked for new lines while somebody follows a log."""
+MOST_ASK_S = 8.0
+"""All workers are asked for a piece that is lacking with pauses that grow up to this."""
 LAST_S = 1.5
 """How long after the end of a run its last lines are waited for."""
 ALIVE_S = 15.0
 """How often a stream without lines shows that it is alive: nothing else tells that its reader has
 gone."""
+MOST_FOLLOWED_S = 3600.0
+"""How long one request follows a log: only a new one shows whether its token still counts."""
+TOO_LONG = "a log is followed for an hour with one request; ask again from the last offset on"
 NO_LEADER = "no leader answers at present; until one does, it is not seen where the task moves"
 MOST_TOLD = 5
 """How many missing pieces, or silent workers, are named one by one."""
@@ -66,6 +71,9 @@ class TaskLog:
         """How far each piece has been read."""
         self._told: set[str] = set()
         """The notes so far."""
+        self._backoff = Backoff(LOOK_S, MOST_ASK_S)
+        self._ask_s = 0.0
+        """From when on all workers may be asked again for what is lacking."""
 
     def parts(self) -> Iterator[LogPart]:
         """Return the parts, in the order of their epochs and shards. An empty part shows that the
@@ -84,7 +92,7 @@ class TaskLog:
             self._close()
 
     def _followed(self, known: _Known) -> Iterator[LogPart]:
-        shown_s = going_s = self._clock.monotonic()
+        began_s = shown_s = going_s = self._clock.monotonic()
         while True:
             has_lines = False
             for part in self._read(known):
@@ -97,6 +105,8 @@ class TaskLog:
                 going_s = now_s
             if now_s - going_s > LAST_S:
                 return
+            if now_s - began_s > MOST_FOLLOWED_S:
+                raise Unavailable(TOO_LONG)
             if now_s - shown_s > ALIVE_S:
                 shown_s = now_s
                 yield LogPart()
@@ -135,11 +145,11 @@ class TaskLog:
                 )
             except CrawlerError as error:
                 why = f"{worker.node.id} does not answer: {error}"
-                return (yield from self._notes([f"{_named(piece.key)} is not whole: {why}"]))
+                return (yield from self._notes([f"{named(piece.key)} is not whole: {why}"]))
             if not found.data:
                 return
             if found.begin > at:
-                yield from self._notes([_dropped(piece.key, found.begin - at)])
+                yield from self._notes([dropped(piece.key, found.begin - at)])
             at = self._ends[piece.key] = found.end
             yield LogPart(piece.key, piece.run, worker.node.id, found.begin, found.data)
 
@@ -149,11 +159,11 @@ class TaskLog:
         """Ask the leader and all workers. Raises NotFound, and whatever calls raise."""
         head, shards = self._resources()
         found, silent = self._asked()
-        pieces = {key: held for key, held in _latest(found).items() if held[0].id == _id_name(head)}
+        pieces = {key: held for key, held in latest(found).items() if held[0].id == id_name(head)}
         runs = sorted({piece.run for piece, _ in pieces.values()})
         self._run = self._query.run or head.run
         if self._run > head.run or (self._query.run and self._run not in runs and not silent):
-            raise NotFound(_no_run(head, self._run, runs))
+            raise NotFound(no_run(head, self._run, runs))
         epochs = {each.spec.shard: each.epoch for each in (head, *shards)}
         held = {key: each for key, each in pieces.items() if each[0].run == self._run}
         known = _Known(self._run, self._is_over(head), epochs, held)
@@ -161,7 +171,7 @@ class TaskLog:
         return known
 
     def _look_again(self, known: _Known) -> _Known:
-        """Ask the leader, and the workers if a piece is new or lacks its worker."""
+        """Ask the leader; the workers too if a piece is new, and now and then if one is lacking."""
         try:
             head, shards = self._resources()
         except NotFound:
@@ -176,12 +186,19 @@ class TaskLog:
             PieceKey(epoch, shard) not in known.held for shard, epoch in epochs.items() if epoch
         )
         known.has_ended = self._is_over(head)
-        if lacking or epochs != known.epochs:
-            try:
-                return self._look()
-            except Retryable:
-                known.notes.append(NO_LEADER)
-        return known
+        if epochs != known.epochs:
+            self._backoff.reset()
+        elif not lacking or self._clock.monotonic() < self._ask_s:
+            return known
+        self._ask_s = self._clock.monotonic() + self._backoff.next_s()
+        return self._asked_again(known)
+
+    def _asked_again(self, known: _Known) -> _Known:
+        try:
+            return self._look()
+        except Retryable:
+            known.notes.append(NO_LEADER)
+            return known
 
     def _is_over(self, head: Resource) -> bool:
         return head.run > self._run or head.has_ended
@@ -234,74 +251,11 @@ class TaskLog:
         for resource in (head, *shards):
             missing = [
                 key
-                for key in _keys_of_run(resource, pieces, self._run)
+                for key in keys_of_run(resource, pieces, self._run)
                 if key not in pieces and not self._is_left_out(key)
             ]
             for key in missing[-MOST_TOLD:]:
                 known = "has no more lines here" if key in self._ends else "is missing"
-                yield f"{_named(key)} {known}: {_why_missing(resource, key)}"
+                yield f"{named(key)} {known}: {why_missing(resource, key)}"
             if len(missing) > MOST_TOLD:
                 yield f"{len(missing) - MOST_TOLD} earlier pieces are missing too"
-
-
-def _latest(
-    found: Sequence[tuple[Piece, NodeLoad]],
-) -> dict[PieceKey, tuple[Piece, NodeLoad]]:
-    """Return one of each piece, of the newest task. Workers of one machine share their files: the
-    one counts whose run it is, or else the one that has most."""
-    best: dict[tuple[str, PieceKey], tuple[Piece, NodeLoad]] = {}
-    for piece, worker in found:
-        place = piece.id, piece.key
-        if place not in best or _rank(piece) > _rank(best[place][0]):
-            best[place] = piece, worker
-    return {key: held for (_, key), held in sorted(best.items())}
-
-
-def _rank(piece: Piece) -> tuple[bool, int]:
-    return piece.is_open, piece.end
-
-
-def _id_name(resource: Resource) -> str:
-    return folder_name(resource.id) or "task"
-
-
-def _keys_of_run(
-    resource: Resource, pieces: Mapping[PieceKey, tuple[Piece, NodeLoad]], run: int
-) -> Iterator[PieceKey]:
-    """Yield the pieces that a run has, also those that no worker has: its epochs lie between those
-    of the runs before and after."""
-    shard = resource.spec.shard
-    mine = [(key.epoch, held[0].run) for key, held in pieces.items() if key.shard == shard]
-    first = max((epoch for epoch, of in mine if of < run), default=0) + 1
-    last = min((epoch - 1 for epoch, of in mine if of > run), default=_last_begun(resource))
-    return (PieceKey(epoch, shard) for epoch in range(first, last + 1))
-
-
-def _last_begun(resource: Resource) -> int:
-    """Return the epoch of the last run that may have begun."""
-    return resource.epoch - (resource.state is State.ASSIGNED)
-
-
-def _why_missing(resource: Resource, key: PieceKey) -> str:
-    """Return why no worker has a piece, as far as the leader can tell."""
-    owner = resource.owner
-    if key.epoch == resource.epoch and owner is not None:
-        return f"{owner.node_id} had it, and is not there, or has removed it"
-    why = resource.interruption.reason if key.epoch == resource.epoch - 1 else ""
-    told = f" ({why})" if why else ""
-    return f"no worker has it; the one that had it is gone, or has removed it{told}"
-
-
-def _named(key: PieceKey) -> str:
-    return f"the log of epoch {key.epoch}" + (f", shard {key.shard}" if key.shard else "")
-
-
-def _dropped(key: PieceKey, count: int) -> str:
-    return f"{_named(key)}: {count} bytes are dropped, because the log was full (logs.run_bytes)"
-
-
-def _no_run(head: Resource, run: int, runs: Sequence[int]) -> str:
-    if run > head.run:
-        return f"run: {run} is not there; the last run of {shown(head.name)} is {head.run}"
-    there = ", ".join(map(str, runs)) or "no run"
-    return f"run: no worker has a log of run {run} of {shown(head.name)}; they have {there}"

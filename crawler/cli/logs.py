@@ -20,7 +20,7 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import TASK
 from crawler.cli.watching import leave
 from crawler.errors import CrawlerError, NotFound, Retryable
-from crawler.logs import text_of
+from crawler.logs import harmless, text_of
 from crawler.model.logs import LogPart, LogQuery
 
 AGAIN_S = 1.0
@@ -62,11 +62,11 @@ def _parts(client: Client, query: LogQuery) -> Iterator[LogPart]:
     """Yield the parts. If a master goes in the middle, go on at another one, or later. Raises
     CrawlerError."""
     positions: dict[int, tuple[int, int]] = {}
-    tries = 0
+    tries, has_begun = 0, False
     while True:
         try:
             for part in client.logs(replace(query, positions=positions), CALL):
-                tries = 0
+                tries, has_begun = 0, True
                 if part.data:
                     positions[part.key.shard] = part.key.epoch, part.begin + len(part.data)
                 yield part
@@ -75,7 +75,7 @@ def _parts(client: Client, query: LogQuery) -> Iterator[LogPart]:
             raise CrawlerError(str(error)) from error
         except Retryable as error:
             tries += 1
-            if not positions or tries >= MOST_TRIES:
+            if not has_begun or tries >= MOST_TRIES:
                 raise
             if tries == 1:
                 click.echo(f"crawler: {error}; asking again", err=True)
@@ -128,6 +128,6 @@ def _shown(line: bytes, colour: bool) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        return line.decode(errors="replace")
+        return harmless(line.decode(errors="replace"))
     found.pop("task", None)
     return text_of(found, colour, day=True)

@@ -144,7 +144,7 @@ SHARED = Form(
 )
 """Where workers share files."""
 WEB = Form(
-    r"(https?://[^\s\x00-\x1f\x7f/?#@]+([/?][^\s]*)?)?", "an http:// or https:// URL", _is_url
+    r"(https?://[^\s\x00-\x1f\x7f/?#@]+([/?][!-~]*)?)?", "an http:// or https:// URL", _is_url
 )
 """Where a message is posted. It may be empty."""
 RULE = Form(r"[A-Za-z0-9._-]{0,64}", "up to 64 letters, digits, dots, dashes")

@@ -228,3 +228,40 @@ def test_a_place_that_cannot_be_used_is_told_without_its_password(s3):
         with pytest.raises((ConfigError, CloudFailed), match=why) as told:
             CloudItems(url).commit("shop", "0", b"", [])
         assert "open-sesame" not in str(told.value)
+
+
+def test_a_task_whose_files_cannot_be_moved_holds_up_no_other(machine):
+    for task in ("broken", "shop"):
+        machine.lay("7-1.jsonl", [1], task)
+    machine.mover.move_all()
+    [place] = machine.cloud.sizes("broken")
+    machine.cloud._replace(machine.cloud._at("broken", place, cloud.MOVED), b"no JSON\n")
+    for task in ("broken", "shop"):
+        machine.lay("7-2.jsonl", [2], task)
+    for _ in range(2):
+        with pytest.raises(CloudFailed, match="damaged"):
+            machine.mover.move_all()
+    assert "7-2.jsonl" in machine.names("broken")
+    assert "7-2.jsonl" not in machine.names("shop")
+
+
+def test_a_folder_of_parquet_that_was_removed_in_part_is_read_as_a_whole(machine):
+    folder = machine.folder / "shop" / "7-1.parquet"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        pq.write_table(pa.table({"n": [number]}), folder / f"part-{number:05}.parquet")
+    machine.tell(1, ["7-1"])
+    kept = (folder / "part-00002.parquet").read_bytes()
+    machine.mover.move_all()
+    folder.mkdir()
+    (folder / "part-00002.parquet").write_bytes(kept)
+    assert items(machine) == [0, 1, 2]
+    machine.mover.move_all()
+    assert "7-1.parquet" not in machine.names()
+
+
+def test_a_folder_whose_name_a_loss_of_power_has_taken_gets_another(machine):
+    machine.lay("7-1.jsonl", [1])
+    (machine.folder / ".place").write_text("")
+    machine.mover.move_all()
+    assert [len(place) for place in machine.cloud.sizes("shop")] == [32]

@@ -50,6 +50,20 @@ MUTANTS = [
         f"{_PURE} -k what_lasts",
     ),
     Mutant(
+        "tasks that failed once take the places of alerts for ever",
+        _CHANGES,
+        "len(need) - room)",
+        "0)",
+        f"{_PURE} -k make_way",
+    ),
+    Mutant(
+        "that there is no worker is not told when many tasks fail",
+        _CHANGES,
+        "    return alert.when not in OF_CLUSTER",
+        "    return True",
+        f"{_PURE} -k concerns_the_cluster",
+    ),
+    Mutant(
         "each master without a leader tells it",
         _LEADERLESS,
         "        if known is not None and known.mark == mark:\n            return",

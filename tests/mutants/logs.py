@@ -46,8 +46,8 @@ MUTANTS = [
     Mutant(
         "who follows a task does not hear of its next worker",
         "crawler/api/task_logs.py",
-        "if lacking or epochs != known.epochs:",
-        "if False:",
+        "        return self._asked_again(known)",
+        "        return known",
         f"{_CLUSTER} -k follows",
     ),
     Mutant(
@@ -91,5 +91,26 @@ MUTANTS = [
         "        with suppress(Exception):  # it has no text",
         "        with suppress():  # it has no text",
         "tests/unit/node/test_run_logs.py -k has_no_text",
+    ),
+    Mutant(
+        "an escape brings a secret into a log",
+        "crawler/node/run/run_logs.py",
+        'return hidden(found) if "\\\\" in text else found',
+        "return found",
+        "tests/unit/node/test_run_logs.py -k no_escape",
+    ),
+    Mutant(
+        "a page controls the terminal of who reads a log",
+        "crawler/logs.py",
+        "    return _CONTROLS.sub(",
+        "    return re.sub('(?!)', '', text) or _CONTROLS.sub(",
+        "tests/unit/test_logs.py -k controls_no_terminal",
+    ),
+    Mutant(
+        "one request follows a log for ever, whatever becomes of its token",
+        "crawler/api/task_logs.py",
+        "            if now_s - began_s > MOST_FOLLOWED_S:",
+        "            if now_s - began_s > 100 * MOST_FOLLOWED_S:",
+        "tests/unit/api/test_task_logs.py -k for_an_hour",
     ),
 ]

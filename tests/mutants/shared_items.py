@@ -49,4 +49,11 @@ MUTANTS = [
         "    except BlockingIOError:\n        return True",
         f"{_MOVED} -k one_process",
     ),
+    Mutant(
+        "a task whose files cannot be moved holds up all others",
+        "crawler/node/run/item_mover.py",
+        "sorted(self._tasks(), key=lambda each: each.name in self._failing)",
+        "self._tasks()",
+        "tests/contract/test_shared_items.py -k holds_up_no_other",
+    ),
 ]

@@ -43,7 +43,7 @@ LAYERS = {
         {"proofs"},
         {"backend"},
         {"bundles", "failures", "health", "limiter", "doors", "oidc", "tls", "sparse", "cleaning"},
-        {"workers"},
+        {"workers", "log_pieces"},
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},

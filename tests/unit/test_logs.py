@@ -95,3 +95,18 @@ def test_what_the_crawler_itself_writes_stays_though_it_is_like_a_secret(
     assert line["caller"].startswith("test_logs.py:")
     assert (line["msg"], line["worker_id"], line["of secret:e"]) == ("secret:e", ["secret:e"], 5)
     assert "with secret:e" in line["stack"]
+
+
+def test_what_pages_have_controls_no_terminal():
+    line = {
+        "level": "INFO",
+        "ts": "",
+        "msg": "a\x1b]0;title\x07b\r\tc\x9b2J",
+        "stack": "x\ny\x1b[2J",
+    }
+    line |= {"url": "\x1b[31m"}
+    shown = logs.text_of(line, colour=False)
+    assert shown.split(maxsplit=1)[1] == (
+        "a\\x1b]0;title\\x07b\\x0d\tc\\x9b2J url=\\x1b[31m\nx\ny\\x1b[2J"
+    )
+    assert logs.text_of({**line, "level": "ERROR"}, colour=True).startswith("\x1b[31m")

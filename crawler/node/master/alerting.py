@@ -115,9 +115,10 @@ class Alerting:
         def channels_of(name: str) -> tuple[str, ...]:
             return self._rules.channels_of(rules[name])
 
-        changed, dropped = changes(kept, look, lasting, now_ns, channels_of)
-        self._count_dropped(dropped)
-        self._store(changed, [*forgotten(kept, now_ns), *(a for a in known if a not in kept)])
+        found = changes(kept, look, lasting, now_ns, channels_of)
+        self._count_dropped(found.dropped)
+        unruled = [each for each in known if not _is_of(each, rules)]
+        self._store(found.changed, [*found.gone, *forgotten(kept, now_ns), *unruled])
         if judged != self._alerts.mark():
             self._alerts.set_mark(self._ctx.leadership, judged)
 

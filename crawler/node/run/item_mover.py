@@ -52,17 +52,19 @@ class ItemMover:
         self._idle_s = idle_s
         self._asked_s: dict[str, float] = {}
         """When it was asked, by task."""
+        self._failing: set[str] = set()
+        """The tasks whose files could not be moved."""
 
     def move_all(self) -> Moves:
         """Move all finished files, unless another process does so. Raises ConfigError, CloudFailed
-        and OSError."""
+        and OSError: then the task that failed comes last the next time, so it holds up no other."""
         moves = Moves(0, [])
-        found = {task: self._finished(task) for task in self._tasks()}
-        tasks = [task for task, paths in found.items() if paths]
-        if tasks:
-            with self._alone() as is_alone:
-                for task in tasks if is_alone else ():
-                    moves = self._move(task, found[task], moves)
+        for task in sorted(self._tasks(), key=lambda each: each.name in self._failing):
+            self._failing.add(task.name)
+            if paths := self._finished(task):
+                with self._alone() as is_alone:
+                    moves = self._move(task, paths, moves) if is_alone else moves
+            self._failing.discard(task.name)
         return moves
 
     def _tasks(self) -> list[Path]:
@@ -127,11 +129,16 @@ class ItemMover:
     def _place(self) -> str:
         """Return the name of this folder. It gets one at the first call."""
         path = self._folder / PLACE
-        if not path.exists():
-            made = path.with_name(f"{PLACE}.new")
-            made.write_text(uuid.uuid4().hex)
-            made.replace(path)
-        return path.read_text().strip()
+        if found := _text(path):
+            return found
+        made = path.with_name(f"{PLACE}.new")
+        with made.open("w") as file:
+            file.write(uuid.uuid4().hex)
+            file.flush()
+            os.fsync(file.fileno())  # after a loss of power an empty one would be another folder
+        made.replace(path)
+        sync_folders([self._folder])
+        return _text(path)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -183,6 +190,13 @@ def _parts(path: Path) -> list[Path]:
 
 def _name(task: Path, part: Path) -> str:
     return str(part.relative_to(task))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _runs(task: Path) -> bytes:

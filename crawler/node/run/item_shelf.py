@@ -64,7 +64,7 @@ class ItemShelf:
         folder = self._folder / folder_name(task)
         for each in (path, path.replace(PART, "")):  # its crawl may have ended meanwhile
             try:
-                number = os.open(folder / each, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                number = _opened(folder / each, folder)
             except OSError:
                 continue
             try:
@@ -75,8 +75,23 @@ class ItemShelf:
         raise NotFound(f"path: {shown(path)} is not there any more")
 
 
+def _opened(path: Path, folder: Path) -> int:
+    """Open a file of items. Neither it nor the folder of Parquet that has it may be a link. Raises
+    OSError."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    if path.parent == folder:
+        return os.open(path, flags)
+    inside = os.open(path.parent, flags | os.O_DIRECTORY)
+    try:
+        return os.open(path.name, flags, dir_fd=inside)
+    finally:
+        os.close(inside)
+
+
 def _is_of_items(path: str) -> bool:
     outer, _, inner = path.partition("/")
+    if "\0" in outer:
+        return False
     if outer == RUNS:
         return not inner
     return parsed_name(outer) is not None and (not inner or _INNER.fullmatch(inner) is not None)
@@ -90,7 +105,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
             continue
         if each.is_dir(follow_symlinks=False):
             for inner in _entries(path):
-                if _INNER.fullmatch(inner.name):
+                if _INNER.fullmatch(inner.name) and inner.is_file(follow_symlinks=False):
                     yield Path(inner.path), inner.stat(follow_symlinks=False).st_size
         elif each.is_file(follow_symlinks=False):
             yield path, each.stat(follow_symlinks=False).st_size

@@ -29,6 +29,7 @@ from crawler.node.run.log_files import LogFiles, LogKey, key_of
 from crawler.node.run.naming import id_name
 from crawler.node.run.native import called
 from crawler.plural import counted
+from crawler.redaction import hidden
 from crawler.settings.sections import LogSettings
 from crawler.supervision import OnEnd, Supervisor
 
@@ -212,12 +213,12 @@ def _place_of(resource: Resource) -> _Place:
 
 def parsed(text: str) -> dict[str, Any]:
     """Return a line of the log. What is none becomes the message of one: a process that runs code
-    of spiders may write anything."""
+    of spiders may write anything, also a secret with escapes, which stands there only now."""
     if len(text) <= MOST_TEXT:
         with suppress(ValueError, RecursionError):
             found = json.loads(text)
             if isinstance(found, dict):
-                return found
+                return hidden(found) if "\\" in text else found
     return made(text)
 
 

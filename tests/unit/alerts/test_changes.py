@@ -14,7 +14,7 @@ FAILED, WAITING = RULES[When.FAILED], RULES[When.WAITING]
 def stepped(known, look, now_ns, lasting=None):
     """What is stored after a look."""
     found = look.findings if lasting is None else lasting
-    changed, _ = changes(known.values(), look, found, now_ns, lambda _: ("ops",))
+    changed, _, _ = changes(known.values(), look, found, now_ns, lambda _: ("ops",))
     return {**known, **{each.key: each for each in changed}}, changed
 
 
@@ -79,8 +79,35 @@ def test_it_must_last():
 def test_beyond_the_limit_alerts_are_counted(monkeypatch):
     monkeypatch.setattr(module, "MOST_FIRING", 2)
     found = [Finding(FAILED, f"t{number}", "it failed", "1") for number in range(5)]
-    changed, dropped = changes([], seen(*found), found, 1, lambda _: ())
-    assert (len(changed), dropped) == (2, 3)
+    changed, gone, dropped = changes([], seen(*found), found, 1, lambda _: ())
+    assert (len(changed), gone, dropped) == (2, [], 3)
+
+
+def test_when_all_places_are_taken_those_that_were_told_make_way(monkeypatch):
+    """Tasks that fail once and never run again take no place for ever."""
+    monkeypatch.setattr(module, "MOST_FIRING", 3)
+    told = [Alert("failed", When.FAILED, f"t{at}", "1", "it failed", at) for at in (3, 1, 2)]
+    [owed, waits] = [
+        Alert("failed", When.FAILED, "t0", "1", "it failed", 0, owed=("ops",)),
+        Alert("waiting", When.WAITING, "w", "since 0", "it waits", 0),
+    ]
+    found = [failed("2")._replace(subject=name) for name in ("new", "t3")]
+    changed, gone, dropped = changes(told, seen(*found), found, 9, lambda _: ("ops",))
+    assert [each.subject for each in changed] == ["new", "t3"], "another failure of t3 is told"
+    assert ([each.subject for each in gone], dropped) == (["t1"], 0)
+    known, lasts = [owed, waits, told[0]], Finding(WAITING, "w", "it waits")
+    found = [failed("2")._replace(subject=name) for name in ("a", "b")]
+    changed, gone, dropped = changes(known, seen(*found, lasts), found, 9, lambda _: ("ops",))
+    assert [each.subject for each in changed] == ["a"]
+    assert ([each.subject for each in gone], dropped) == (["t3"], 1)
+
+
+def test_what_concerns_the_cluster_is_told_however_many_tasks_fail(monkeypatch):
+    monkeypatch.setattr(module, "MOST_FIRING", 2)
+    known = [Alert("failed", When.FAILED, f"t{at}", "1", "x", 1, owed=("ops",)) for at in (1, 2)]
+    found = [failed("2"), Finding(RULES[When.NO_WORKER], "cluster", "there is no worker")]
+    changed, gone, dropped = changes(known, seen(*found), found, 9, lambda _: ("ops",))
+    assert ([each.subject for each in changed], gone, dropped) == (["cluster"], [], 1)
 
 
 def test_what_is_over_is_forgotten_after_a_day():

@@ -145,6 +145,54 @@ def test_of_two_workers_that_share_a_folder_one_is_asked():
     assert [data for *_, data in lines] == ["a\n"]
 
 
+class Time:
+    """A clock that calls for each sleep."""
+
+    def __init__(self, called):
+        self.now_s, self._called = 0.0, called
+
+    def monotonic(self):
+        return self.now_s
+
+    def sleep(self, duration_s):
+        self.now_s += duration_s
+        self._called(self.now_s)
+
+
+def test_who_follows_a_task_without_a_worker_does_not_keep_all_workers_busy():
+    asked = []
+
+    class Counting(Worker):
+        def log_pieces(self, name, call):
+            asked.append(time.now_s)
+            return super().log_pieces(name, call)
+
+    def later(now_s):
+        if now_s == 101:
+            worker.lines[Piece(PieceKey(3), "7", 1)] = b"b\n"
+            backend.head = resource(Spec("shop"), epoch=3, state=State.DONE)
+
+    worker, time = Counting((1, 0, 1, "7", b"a\n")), Time(later)
+    backend = Backend(resource(Spec("shop"), epoch=2), workers=["w-1"])
+    query = LogQuery("shop", follow=True)
+    parts = list(TaskLog(lambda call: backend, lambda _: worker, query, CALL, time).parts())
+    assert [part.data for part in parts if part.data] == [b"a\n", b"b\n"]
+    assert len([at for at in asked if at < 100]) < 20
+    assert 101 in asked, "where the task goes on is seen at once"
+
+
+def test_one_request_follows_a_log_for_an_hour():
+    """A token may be revoked meanwhile: that shows with the next request."""
+    worker, time = Worker((1, 0, 1, "7", b"a\n")), Time(lambda now_s: None)
+    backend = Backend(resource(Spec("shop")), workers=["w-1"])
+    query = LogQuery("shop", follow=True)
+    parts = TaskLog(lambda call: backend, lambda _: worker, query, CALL, time).parts()
+    assert next(parts).data == b"a\n"
+    with pytest.raises(Unavailable, match="an hour"):
+        list(parts)
+    assert 3600 < time.now_s < 3602
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [

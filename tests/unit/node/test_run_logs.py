@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from crawler import redaction
 from crawler.clock import SystemClock
 from crawler.logs import get_logger
 from crawler.model.logs import MOST_BYTES, PieceKey
@@ -215,6 +216,15 @@ def test_whatever_a_process_writes_becomes_a_line_that_can_be_read(logs, text):
     [said] = messages(logs, PieceKey(1))
     assert text.startswith(said)
     assert len(said) == min(len(text), MOST_BYTES // 8)
+
+
+@pytest.mark.parametrize("text", [r"correct\/horse-b\u00e4ttery", r"\u0063orrect/horse-bättery"])
+def test_no_escape_brings_a_secret_into_a_log(logs, text):
+    secrets = {"shop-login": "correct/horse-bättery"}
+    redaction.remember(secrets)
+    logs.told(resource(), parsed(redaction.hide(f'{{"msg": "{text}"}}')))
+    redaction.let_go(secrets)
+    assert messages(logs, PieceKey(1)) == ["secret:shop-login"]
 
 
 def test_a_line_of_the_worker_that_is_too_long_is_cut(logs):
