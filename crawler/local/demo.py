@@ -36,6 +36,7 @@ _FOLDERS = {
     "CRAWLER_WORKER_CACHE_FOLDER": "http-cache",
     "CRAWLER_FRONTIER_FOLDER": "frontier",
     "CRAWLER_DEPLOY_FOLDER": "bundles",
+    "CRAWLER_LOGS_FOLDER": "logs",
 }
 """The folders that are usually beside the settings file, but not beside that of the demo."""
 
