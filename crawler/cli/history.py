@@ -60,4 +60,7 @@ def _show(lines: list[dict[str, object]], headers: list[str], as_json: bool) -> 
         for line in lines:
             click.echo(json.dumps(line))
     else:
-        show_table(headers, [[line.get(name, "") for name in headers] for line in lines])
+        show_table(
+            [name.upper() for name in headers],
+            [[line.get(name, "") for name in headers] for line in lines],
+        )
