@@ -13,6 +13,9 @@ from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.alerts import Alert, AlertRule, When
 from crawler.schemas.alert_schemas import load_rule
 
+USUAL = "with 0, what docs/alerts.md says of WHEN."
+"""What a number means that is not given."""
+
 
 @commands.command()
 @MASTER
@@ -57,8 +60,10 @@ def rule() -> None:
 @click.argument("when", type=click.Choice([each.value for each in When]))
 @labels_option("A label that a task must have.")
 @click.option("--channel", "channels", multiple=True, help="Who is told; without any, all are.")
-@click.option("--limit", type=float, default=0.0, help="What is too much or too little.")
-@click.option("--for", "for_s", type=float, default=0.0, help="For how many seconds it must last.")
+@click.option("--limit", type=float, default=0.0, help=f"What is too much or too little; {USUAL}")
+@click.option(
+    "--for", "for_s", type=float, default=0.0, help=f"For how many seconds it must last; {USUAL}"
+)
 @JSON
 def set_(
     master: str,

@@ -145,7 +145,8 @@ def _changes(before: Version | None, spiders: Sequence[str]) -> Iterator[str]:
 
 def _show_rolled(view: ProjectView, roll: bool) -> None:
     if roll:
-        click.echo(f"{counted(view.rolled, 'run')} under way go on with it")
+        goes = "goes" if view.rolled == 1 else "go"
+        click.echo(f"{counted(view.rolled, 'run')} under way {goes} on with it")
     else:
         click.echo("runs under way stay on what they have; --roll lets them go on with it")
 

@@ -50,7 +50,7 @@ def runs(master: str, state: str | None, limit: int, as_json: bool) -> None:
     with connected(master) as client:
         found = client.runs(query, CALL)
     if not found and not as_json:
-        click.echo("no such run is known")
+        click.echo(f"no {state} runs" if state else "no runs yet")
     else:
         _show([told_run(each) for each in found], _RUN, as_json)
 
@@ -60,4 +60,7 @@ def _show(lines: list[dict[str, object]], headers: list[str], as_json: bool) -> 
         for line in lines:
             click.echo(json.dumps(line))
     else:
-        show_table(headers, [[line.get(name, "") for name in headers] for line in lines])
+        show_table(
+            [name.upper() for name in headers],
+            [[line.get(name, "") for name in headers] for line in lines],
+        )

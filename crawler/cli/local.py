@@ -237,19 +237,19 @@ def _kept(cluster: Any, token: str) -> Iterator[str]:
 def _tell_token(cluster: Any, site_url: str, token: str, where: str) -> None:
     """Say what lets callers in, and what to try with it."""
     kept = f"\n           crawler commands find it in {where} until the cluster stops"
-    master = cluster.masters[0]
-    options = "" if master.grpc == DEFAULT_MASTER else f" --master {master.grpc}"
+    master = cluster.masters[0].grpc
+    options = "" if master == DEFAULT_MASTER else f" --master {master}"
     options += "" if where else f" --token {token}"
     options += f" --tls-ca {cluster.ca}" if cluster.ca else ""
     click.echo(f"token      {token}{kept if where else ''}\n")
     if os.environ.get("CRAWLER_TOKEN"):
         click.echo(OTHER_TOKEN, err=True)
-    click.echo(f"{_suggestion(cluster, site_url, token)}\nThen: crawler tasks{options}")
-    click.echo("Press Ctrl-C to stop everything.")
+    click.echo(_suggestion(cluster, site_url, token, options))
+    click.echo(f"Then: crawler tasks{options}\nPress Ctrl-C to stop everything.")
 
 
-def _suggestion(cluster: Any, site_url: str, token: str) -> str:
-    """Return how to add a task that the workers can run."""
+def _suggestion(cluster: Any, site_url: str, token: str, options: str) -> str:
+    """Return how to add a task that the workers can run, over HTTP and by a command."""
     spiders = _spiders(cluster, token)
     if not spiders:
         return (
@@ -257,14 +257,17 @@ def _suggestion(cluster: Any, site_url: str, token: str) -> str:
             " under spiders: in config.yaml, and start crawler up again."
         )
     task: dict[str, Any] = {"name": spiders[0], "spider": spiders[0]}
+    words = f"{spiders[0]} --spider {spiders[0]}"
     if DEMO_SPIDER in spiders:
         start = f"{site_url}/department/fiction/"
         task = {"name": "fiction", "spider": DEMO_SPIDER, "parameters": {"start_urls": [start]}}
+        words = f"fiction --spider {DEMO_SPIDER} -a start_urls={start}"
     body = json.dumps(task, separators=(",", ":"))
     headers = f"-H 'Authorization: Bearer {token}' -H 'content-type: application/json'"
     if cluster.ca:
         headers = f"--cacert {cluster.ca} {headers}"
-    return f"Try: curl {headers} -d '{body}' {_url(cluster)}/crawler/resource"
+    by_http = f"curl {headers} -d '{body}' {_url(cluster)}/crawler/resource"
+    return f"Try: {by_http}\nOr: crawler add {words}{options}"
 
 
 def _url(cluster: Any) -> str:

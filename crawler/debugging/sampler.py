@@ -92,8 +92,10 @@ class Sampler:
         while not self._stopped:
             self._alarm.wait(LOOK_S)
             frames = sys._current_frames()
-            # Only the code of the innermost frame is read, which needs no step to another frame.
-            if frames[self._hub.thread_ident].f_code is _HUB_WAITS:
+            # Only the code of the innermost frame is read, which needs no step to another frame. If
+            # the thread switches between greenlets at that moment, it may be no frame at all.
+            innermost = frames.get(self._hub.thread_ident)
+            if getattr(innermost, "f_code", None) is _HUB_WAITS:
                 self._is_late = self._is_asked
                 self._count((WAITS,))
             elif not self._is_asked:

@@ -16,10 +16,14 @@ CONFIG = "config.yaml"
 file may have passwords of a cluster, which no spider may read."""
 
 LEFT_OUT = frozenset(
-    {"__pycache__", "venv", "env", "items", "http-cache", "states", "bundles", "node_modules"}
-    | {"build", "dist"}
+    {"__pycache__", "venv", "env", "node_modules", "build", "dist"}
+    | {"items", "http-cache", "frontier", "states", "bundles", "logs"}
 )
-"""Names of folders whose content is no code. Hidden ones (.git, .venv) are left out as well."""
+"""Names of folders whose content is no code. Those of the second line are what nodes write where
+`crawler up` runs. Hidden ones (.git, .venv) are left out as well."""
+
+HISTORY = "history.db"
+"""How the names of the files begin in which masters keep the history by default."""
 
 
 def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -44,7 +48,8 @@ def _walk(root: Path) -> Iterator[tuple[str, Path]]:
         links = [name for name in folders if (here / name).is_symlink()]
         for name in [*names, *links]:
             path = here / name
-            if name.startswith(".") or name.endswith(".pyc") or path == root / CONFIG:
+            is_left_out = name.startswith((".", HISTORY)) or name.endswith(".pyc")
+            if is_left_out or path == root / CONFIG:
                 continue
             _check_link(root, path)
             if path.is_file():

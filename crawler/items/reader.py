@@ -181,7 +181,7 @@ def _checked(folders: Sequence[str | Path]) -> list[Path]:
     if missing := [path for path in paths if not path.is_dir()]:
         raise NotFound(
             f"{_listed(missing)}: no such folder of items; name the one of a worker (worker.items)"
-            " with --folder"
+            " with --folder, or ask the workers of a cluster: --master HOST:PORT or CRAWLER_MASTER"
         )
     return paths
 

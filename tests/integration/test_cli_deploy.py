@@ -71,9 +71,10 @@ def test_a_folder_is_deployed_changed_and_rolled_back(cli, project, kept):
     assert listed[0].split()[:3] == ["DIGEST", "DEPLOYED", "BY"]
     assert [line.split()[0] == "*" for line in listed[1:]] == [True, False]
     assert cli("projects")[1][1].split()[0] == "shop"
-    assert cli("rollback", "shop")[1][0] == (
-        f"project shop runs {digest[:12]} from the next run on"
-    )
+    assert cli("rollback", "shop", "--roll")[1] == [
+        f"project shop runs {digest[:12]} from the next run on",
+        "1 run under way goes on with it",
+    ]
 
 
 def test_a_project_is_deleted(cli, project):

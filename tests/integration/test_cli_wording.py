@@ -107,6 +107,11 @@ def test_a_command_that_starts_nothing_says_of_nothing_that_it_is_stopped(run, m
     assert run("token", "forget") == (130, [], "\ncrawler: interrupted\n")
 
 
+def test_who_lists_runs_hears_that_there_are_none_yet(run, master):  # noqa: F811
+    assert run("runs")[1] == ["no runs yet"]
+    assert run("runs", "--state", "failed")[1] == ["no failed runs"]
+
+
 def test_up_tells_that_commands_use_another_token(capsys, monkeypatch):
     monkeypatch.setattr(local, "_suggestion", lambda *given: "")
     cluster = Cluster()

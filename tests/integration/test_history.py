@@ -83,7 +83,7 @@ def test_each_event_is_there_once_over_a_change_of_leader(kept, cluster, site, m
     said = run(monkeypatch, capsys, "history", "a-0", "--json", node=second).splitlines()
     assert [json.loads(line)["kind"] for line in said] == [kind.value for kind in anew]
     table = run(monkeypatch, capsys, "runs", "--limit", "3", node=second).splitlines()
-    assert table[0].split()[:3] == ["task", "run", "epoch"]
+    assert table[0].split()[:3] == ["TASK", "RUN", "EPOCH"]
     assert len(table) == 4
 
 

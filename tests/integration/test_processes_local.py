@@ -197,6 +197,7 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
         assert json.loads(done.stdout)["id"].startswith("go.micro.server.worker-")
     [token] = re.findall(r"^token +(crawler_\S+)$", told, re.MULTILINE)
     assert f"-H 'Authorization: Bearer {token}'" in command
+    [words] = re.findall(r"^Or: crawler add fiction (.*)$", told, re.MULTILINE)
     master = re.fullmatch(r"http://(\S+)/crawler/resource", address)[1]
     assert added(master, json.loads(body), token)["id"]
     eventually(lambda: state_at(f"{address}/fiction", token) in ("running", "done"), what="it runs")
@@ -208,6 +209,7 @@ def test_up_in_an_empty_folder_tells_what_to_try_and_ctrl_c_leaves_nothing_behin
     assert re.search(
         r"^fiction +(running|done) ", crawler(*look.split(), **kept).stdout, re.MULTILINE
     )
+    assert "fiction2 is added" in crawler("add", "fiction2", *words.split(), **kept).stdout
     tokens = tmp_path / "settings" / "crawler" / "tokens.json"
     assert f"crawler commands find it in {tokens} until the cluster stops" in told
     assert stat.S_IMODE(tokens.stat().st_mode) == 0o600

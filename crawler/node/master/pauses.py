@@ -7,6 +7,7 @@ holds whoever leads, and whatever another program writes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from crawler.model.records import NOT_PAUSED, Interruption, Pause, Resource, State
 
@@ -35,8 +36,14 @@ def resting(resource: Resource) -> Resource:
 
 def resumed(resource: Resource) -> Resource:
     """Return a paused resource as it waits for a worker. It keeps the name of the worker that had
-    it, for it may be paused again before it has another."""
-    return resource.replace(paused=Pause(node=resource.paused.node), reason="")
+    it, for it may be paused again before it has another. If the pause ended a run, why the task is
+    placed again says of both, so that nobody takes it for paused."""
+    interruption = resource.interruption
+    if interruption.reason == resource.paused.reason:
+        interruption = replace(interruption, reason=f"{interruption.reason}, and resumed")
+    return resource.replace(
+        paused=Pause(node=resource.paused.node), reason="", interruption=interruption
+    )
 
 
 def in_line(resource: Resource) -> Resource:

@@ -319,7 +319,7 @@ class FakeBackend:
         if version is None:
             raise NotFound(f"no version {digest!r} is kept of project {name}")
         kept = self.kept_projects[name] = replace(found, current=version.digest)
-        return ProjectView(kept, 3 if roll else 0)
+        return ProjectView(kept, 1 if roll else 0)
 
     def delete_project(self, name, call):
         found = self.project(name, call)

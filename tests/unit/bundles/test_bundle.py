@@ -13,6 +13,8 @@ from crawler.deploy.manifest import Manifest, decode, encode
 from crawler.errors import InvalidArgument
 
 MANIFEST = Manifest("shop", ["books"], ["shop.py"], "3.11", ["six==1.17.0"], {"delay_s": 1})
+WRITTEN = ("frontier/a.db", "bundles/a.zip", "logs/a/1.log", "history.db", "history.db-wal")
+"""What nodes write into the folder in which they run, which may be that of a project."""
 
 
 @pytest.fixture
@@ -55,7 +57,14 @@ def test_the_same_files_make_the_same_digest_whenever_and_however_they_lie_there
 
 
 def test_what_is_no_code_stays_out(project, tmp_path):
-    for name in ("__pycache__/a.pyc", ".git/config", ".venv/x.py", "items/shop/1.jsonl", "b.pyc"):
+    for name in (
+        "__pycache__/a.pyc",
+        ".git/config",
+        ".venv/x.py",
+        "items/shop/1.jsonl",
+        "b.pyc",
+        *WRITTEN,
+    ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("x")
     (project / ".env").write_text("PASSWORD=open-sesame")

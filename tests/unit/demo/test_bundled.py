@@ -12,4 +12,5 @@ def test_all_that_the_demo_writes_goes_into_the_working_folder(tmp_path, monkeyp
     monkeypatch.setattr(os, "environ", {})
     settings = config.load(bundled(), os.environ)
     written = (settings.worker.items, settings.worker.cache_folder, settings.frontier.folder)
-    assert [os.path.dirname(folder) for folder in written] == [str(tmp_path)] * 3
+    written += (settings.deploy.folder, settings.logs.folder)
+    assert [os.path.dirname(folder) for folder in written] == [str(tmp_path)] * 5

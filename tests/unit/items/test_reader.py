@@ -516,7 +516,7 @@ def test_an_unknown_task_is_told_with_names_like_it(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(NotFound, match="none: no such folder"):
+    with pytest.raises(NotFound, match=r"none: no such folder.*--folder, or ask .*--master"):
         items_of("shop", tmp_path / "none")
     with pytest.raises(NotFound, match="none: no such folder"):
         list(tasks_in(tmp_path / "none"))

@@ -148,7 +148,7 @@ def test_a_resumed_task_is_placed_in_the_same_pass_in_a_later_epoch_of_the_same_
     assert not task(leader).paused
     assert (task(leader).state, task(leader).epoch) == (State.ASSIGNED, 4)
     assert (task(leader).generation, task(leader).run, task(leader).id) == (0, 1, "1")
-    assert task(leader).told_reason == f"{BY}; placed again"
+    assert task(leader).told_reason == f"{BY}, and resumed; placed again"
 
 
 def test_a_resumed_task_goes_back_to_the_worker_that_had_it_if_that_may_have_it(leader):
