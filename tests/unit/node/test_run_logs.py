@@ -238,7 +238,8 @@ def test_a_line_of_the_worker_that_is_too_long_is_cut(logs):
 
 def test_who_logs_what_has_no_text_goes_on(logs):
     logger = logging.Logger("spider")
-    [mine] = [each for each in logging.getLogger().handlers if type(each).__name__ == "_Noting"]
+    noting = [each for each in logging.getLogger().handlers if type(each).__name__ == "_Noting"]
+    mine = noting[-1]  # other tests of this process may have nodes that still stop
     logger.addHandler(mine)
     logs.task_in_callback = lambda: "shop"
     logs.begin(resource())
