@@ -61,10 +61,9 @@ def _engine(url: sa.URL, is_sqlite: bool) -> sa.Engine:
     if is_sqlite:
         arguments = {"timeout": LOCK_S}
     try:
-        # One connection to write, and one to read.
-        engine = sa.create_engine(
-            url, connect_args=arguments, pool_size=2, max_overflow=0, pool_pre_ping=not is_sqlite
-        )
+        # A pool has locks, which are gevent's here: two native threads that meet at one may wait
+        # for ever. The one that writes, and the one that reads, connect for each call.
+        engine = sa.create_engine(url, connect_args=arguments, poolclass=sa.NullPool)
     except ImportError as error:
         raise ConfigError(
             f"history.url: the driver of {url.get_backend_name()} is not installed ({error}); "
