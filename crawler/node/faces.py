@@ -34,6 +34,7 @@ from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
 
 if TYPE_CHECKING:
+    from crawler.dashboard.dashboard import Dashboard
     from crawler.settings.tls_files import Pem
 
 
@@ -73,6 +74,7 @@ class Faces:
         self._servicer: Servicer | CrawlsServicer
         self._rpc: RpcServer
         self._http: HttpServer | None = None
+        self._pages: Dashboard | None = None
         self.app: Flask
         """The WSGI application: a master's API, or the statistics of a worker's crawls; health and
         metrics."""
@@ -99,8 +101,19 @@ class Faces:
 
     def serve_master(self, service: Service) -> None:
         """Build the servers of a master."""
+        if self._settings.dashboard:
+            self._pages = self._build_pages(service)
         self._servicer = Servicer(service, self._settings, self._worker)
         self._build(service)
+
+    def _build_pages(self, service: Service) -> Dashboard:
+        from crawler.dashboard.dashboard import Dashboard  # a worker needs no templates
+
+        access = self.access
+        secrets = access.secret, access.former_secret
+        return Dashboard(
+            service, access.doors, secrets, self._settings, self._clock, reach=self._worker
+        )
 
     def _worker(self, address: str) -> CrawlsClient:
         """Return a client of a worker: it shows the secret of nodes."""
@@ -126,6 +139,7 @@ class Faces:
             labels_of=labels_of,
             looks=self.looks,
             reach=self._worker,
+            pages=self._pages,
         )
         self._rpc = self._build_rpc()
 

@@ -24,6 +24,7 @@ LAYERS = {
         {"settings", "metrics", "supervision", "hub"},
         {"coordination", "scheduler", "engine", "debugging", "audit_log", "history", "alerts"},
         {"api", "plugins"},
+        {"dashboard"},
         {"node"},
         {"demo", "terminal"},
         {"local", "devtools"},
