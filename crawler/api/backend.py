@@ -52,6 +52,11 @@ class Page:
     """The token of the next page; empty on the last page."""
     total: int
     """How many resources match in all."""
+    counts: Mapping[str, int] = field(
+        default_factory=lambda: dict(
+            pending=1, assigned=0, running=2, paused=0, done=3, failed=0, stopped=0
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

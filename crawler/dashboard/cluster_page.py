@@ -44,6 +44,7 @@ class Cluster:
 
 
 @page("/")
+@page("")
 def cluster() -> Response:
     """Show the cluster."""
     return show("cluster.html", seen=seen(desk().service, call()), leader=leader(desk().service))
