@@ -12,7 +12,14 @@ from crawler.api.failures import explain
 from crawler.api.service import Service
 from crawler.api.workers import Reach
 from crawler.clock import Clock
-from crawler.dashboard import cluster_page, signing_in, tasks_page
+from crawler.dashboard import (
+    access_page,
+    alerts_page,
+    cluster_page,
+    scheduler_page,
+    signing_in,
+    tasks_page,
+)
 from crawler.dashboard.asked import (
     ACTIONS,
     EXTENSION,
@@ -34,7 +41,7 @@ from crawler.settings.oidc import OidcSettings
 
 ROOT = "dashboard_root"
 """The endpoint that leads to the pages."""
-VIEWS = (cluster_page, signing_in, tasks_page)
+VIEWS = (access_page, alerts_page, cluster_page, scheduler_page, signing_in, tasks_page)
 """Each adds its paths to `pages`."""
 
 GUARDS = {

@@ -23,7 +23,14 @@ from crawler.plural import counted
 
 PREFIX = "/dashboard"
 """Where all pages are."""
-SECTIONS = (("cluster", "Cluster", "read"), ("tasks", "Tasks", "read"))
+SECTIONS = (
+    ("cluster", "Cluster", "read"),
+    ("tasks", "Tasks", "read"),
+    ("scheduler", "Scheduler", "read"),
+    ("alerts", "Alerts", "read"),
+    ("audit", "Audit", "cluster"),
+    ("tokens", "Tokens", "cluster"),
+)
 """The pages that each page leads to: the first part of the path, the name, and what who sees it
 must be allowed."""
 NONE = "–"
@@ -66,6 +73,11 @@ def size(count: float) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count:.0f} B"
+
+
+def quantity(value: float) -> str:
+    """Return an amount without needless digits."""
+    return f"{value:g}"
 
 
 def percent(share: float) -> str:
@@ -122,7 +134,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters = (moment, duration, number, size, percent, pretty, labels, node, leads, host)
+    filters = (moment, duration, number, size, percent, pretty, labels, node, leads, host, quantity)
     made.filters.update({each.__name__: each for each in filters})
     made.globals.update(path=path, asset=asset, counted=counted, NONE=NONE)
     return made
