@@ -137,6 +137,7 @@ CLI = (
         "audit",
         "base",
         "certs",
+        "choosing",
         "cluster",
         "drain",
         "frontier",
@@ -191,7 +192,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "msgspec",
             "coordination/codec.py coordination/stored.py coordination/by_field.py"
-            " engine/frontier/journal.py api/http/bodies.py",
+            " engine/frontier/journal.py api/http/bodies.py node/master/order.py",
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
