@@ -19,6 +19,7 @@ from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.sorting import TOLD_STATES
 
 UNTOLD = WorkerLoad()
 """The load of a node that reports none."""
@@ -45,18 +46,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the resources, sorted by name."""
+    """A part of the resources, in the order of the query."""
 
     resources: Sequence[Resource]
     next_token: str
     """The token of the next page; empty on the last page."""
     total: int
     """How many resources match in all."""
-    counts: Mapping[str, int] = field(
-        default_factory=lambda: dict(
-            pending=1, assigned=0, running=2, paused=0, done=3, failed=0, stopped=0
-        )
-    )
+    counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(TOLD_STATES, 0))
+    """The state, in the word of `Resource.told_state` → how many resources in it match all but the
+    state of the query. Without any, another master said nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def of_page(page: Page) -> Fields:
         "resources": [of_resource(resource) for resource in page.resources],
         "next_page_token": page.next_token,
         "total": page.total,
+        "counts": page.counts,
     }
 
 

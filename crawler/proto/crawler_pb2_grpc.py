@@ -382,7 +382,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=&label=&search=&spider=&node=&sort=
+        &descending=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

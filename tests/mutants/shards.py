@@ -126,8 +126,8 @@ MUTANTS = [
     Mutant(
         "a listing has a task for each shard",
         "crawler/node/master/listing.py",
-        "        if resource is None or (resource.spec.shard and not query.shards):\n",
-        "        if resource is None:\n",
+        " if query.shards or not each.spec.shard)",
+        ")",
         f"{_API} -k several_resources",
     ),
     Mutant(

@@ -138,6 +138,7 @@ CLI = (
         "audit",
         "base",
         "certs",
+        "choosing",
         "cluster",
         "drain",
         "frontier",
@@ -192,7 +193,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "msgspec",
             "coordination/codec.py coordination/stored.py coordination/by_field.py"
-            " engine/frontier/journal.py api/http/bodies.py",
+            " engine/frontier/journal.py api/http/bodies.py node/master/order.py",
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),

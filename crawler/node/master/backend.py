@@ -7,6 +7,7 @@ after the commit. The counts of running tasks exist only in memory (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
@@ -141,8 +142,12 @@ class LeaderBackend:
         return self.live.of_task(resource)
 
     def list(self, query: Query, call: Call) -> Page:
-        """Return a page of the resources, sorted by name."""
-        page = page_of(self._mirrors, query)
+        """Return a page of the resources, in the order of the query."""
+        live = self.live
+        counts_of = live.counts_of_run if query.shards else live.counts_of_task
+        with suppress(NotFound):  # of a worker that is gone only the id is known
+            query = replace(query, node=query.node and self._policy.worker_id(query.node))
+        page = page_of(self._mirrors, query, counts_of)
         counted = self.live.of_run if query.shards else self.live.of_task
         return replace(page, resources=[counted(each) for each in page.resources])
 

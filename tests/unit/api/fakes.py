@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -54,6 +55,7 @@ from crawler.model.records import (
 )
 from crawler.model.schedules import Schedule, ScheduleView, absent
 from crawler.model.secrets import Secret
+from crawler.model.sorting import TOLD_STATES, value_of
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
 
@@ -183,10 +185,13 @@ class FakeBackend:
         self._enter(call)
         if query.page_token.removesuffix("~") not in {"", *self.resources}:
             raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
-        found = [r for _, r in sorted(self.resources.items()) if query.admits(r)]
+        known = [r for _, r in sorted(self.resources.items()) if query.admits_in_any_state(r)]
+        counts = dict.fromkeys(TOLD_STATES, 0) | Counter(r.told_state for r in known)
+        found = [r for r in known if query.admits_state_of(r)]
         rest = [r for r in found if r.name > query.page_token]
+        rest.sort(key=value_of(query.sort), reverse=query.descending)
         page = rest[: query.page_size]
-        return Page(page, page[-1].name if len(page) < len(rest) else "", len(found))
+        return Page(page, page[-1].name if len(page) < len(rest) else "", len(found), counts)
 
     def nodes(self, call):
         self._enter(call)
