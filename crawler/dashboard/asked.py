@@ -29,7 +29,7 @@ from crawler.model.access import Caller, Need
 from crawler.settings.oidc import OidcSettings
 
 EXTENSION = "crawler.dashboard"
-"""The name under which the application keeps the `Desk`."""
+"""The name under which the application keeps what the pages share."""
 TIMEOUT_S = 5.0
 """Deadline of what a page asks the leader."""
 BACK = "back"
@@ -61,7 +61,7 @@ ACTIONS: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Shared:
     """What the pages of one master share."""
 
     service: Service
@@ -76,9 +76,9 @@ class Desk:
     """The name of this node."""
 
 
-def desk() -> Desk:
-    """Return the desk of the application that handles the present request."""
-    return cast(Desk, current_app.extensions[EXTENSION])
+def shared() -> Shared:
+    """Return what the pages of the application share that handles the present request."""
+    return cast(Shared, current_app.extensions[EXTENSION])
 
 
 def page(rule: str, need: Need = Need.READ) -> Callable[[Decorated], Decorated]:
@@ -121,7 +121,7 @@ def action(rule: str, need: Need, word: str = "") -> Callable[[Callable[..., str
 def session() -> Session:
     """Return the session of the present request. It is a new one if there was none."""
     if "session" not in g:
-        sessions = desk().sessions
+        sessions = shared().sessions
         found = sessions.read(request.cookies.get(sessions.cookie, ""))
         g.is_new = found is None
         g.session = found or sessions.begun()
@@ -144,7 +144,7 @@ def keep_session(answer: Response) -> Response:
     """Bring the cookie of the session, if it has changed or is old."""
     if "session" not in g:
         return answer
-    sessions, held = desk().sessions, session()
+    sessions, held = shared().sessions, session()
     if g.is_new or sessions.is_due(held):
         answer.set_cookie(
             sessions.cookie,
@@ -181,7 +181,7 @@ def call() -> Call:
 
 def backend(call: Call) -> Backend:
     """Return who carries a call out. Raises Unavailable."""
-    return desk().service.backend(call)
+    return shared().service.backend(call)
 
 
 def field(name: str) -> str:
@@ -215,7 +215,7 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
         here=request.full_path.rstrip("?"),
         section=request.path.removeprefix(writing.PREFIX).strip("/").partition("/")[0] or "cluster",
         sections=writing.SECTIONS,
-        node=desk().node,
+        node=shared().node,
         version=crawler.__version__,
         **values,
     )
@@ -231,7 +231,7 @@ def stream(name: str, look: Callable[[Call], Any]) -> Response:
     query = tuple(sorted(request.args.items(multi=True)))
     key = name, request.path, query, who.role, tuple(sorted(who.labels.items()))
     looking = cast(Look, lambda: look(asking))
-    events: Iterator[bytes] = desk().streams.watch(key, looking)
+    events: Iterator[bytes] = shared().streams.watch(key, looking)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(events, content_type=STREAM, headers=headers)
 

@@ -25,7 +25,7 @@ from crawler.dashboard.asked import (
     EXTENSION,
     NEEDS,
     ROOT,
-    Desk,
+    Shared,
     keep_session,
     own_path,
     page,
@@ -77,11 +77,11 @@ class Dashboard:
         """`secrets` return the secret of the cluster's nodes, and the former one."""
         sessions = Sessions(*secrets, clock)
         streams = Streams(clock, lambda why: part("parts.html", "trouble", why))
-        self._desk = Desk(service, doors, reach, sessions, streams, oidc, clock, node)
+        self._shared = Shared(service, doors, reach, sessions, streams, oidc, clock, node)
 
     def begin(self, app: Flask) -> None:
         """Let an application have them."""
-        app.extensions[EXTENSION] = self._desk
+        app.extensions[EXTENSION] = self._shared
         app.register_blueprint(pages)
         app.add_url_rule("/", ROOT, lambda: redirect(PREFIX, 303))
 
@@ -92,7 +92,7 @@ class Dashboard:
 
     def stop(self) -> None:
         """End all that is watched."""
-        self._desk.streams.stop()
+        self._shared.streams.stop()
 
 
 @page("/<path:rest>")

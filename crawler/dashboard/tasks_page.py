@@ -17,8 +17,8 @@ from crawler.dashboard.asked import (
     allowed,
     backend,
     call,
-    desk,
     page,
+    shared,
     show,
     stream,
     tell,
@@ -117,7 +117,7 @@ def tasks() -> Response:
     bulk = [(word, name) for word, (name, *_) in BULK.items()]
     return show(
         "tasks.html",
-        page=_page(desk().service, asked.wanted(), call()),
+        page=_page(shared().service, asked.wanted(), call()),
         nodes=_workers(asked.node),
         asked=asked,
         bulk=bulk,
@@ -129,7 +129,7 @@ def tasks() -> Response:
 @page("/tasks/live")
 def tasks_live() -> Response:
     """Follow it."""
-    service, acts, asked = desk().service, allowed(), _asked()
+    service, acts, asked = shared().service, allowed(), _asked()
     wanted = asked.wanted()
     return stream("tasks", lambda call: _shown(service, asked, wanted, call, acts))
 
