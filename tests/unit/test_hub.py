@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from gevent import monkey
@@ -110,18 +111,28 @@ def test_a_native_thread_goes_on_while_the_hub_is_blocked_and_can_be_woken():
     block_until(lambda: rung, compute_for)
 
 
+def paused_meanwhile(code, paused_s):
+    """What a process tells that stops itself, and is let go on after some time."""
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as process:
+        stat = Path(f"/proc/{process.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        time.sleep(paused_s)
+        os.kill(process.pid, signal.SIGCONT)
+        return process.communicate(timeout=PATIENCE_S)
+
+
 PAUSED = """
 import gevent.monkey
 gevent.monkey.patch_all()
-import gevent, sys
+import gevent, os, signal
 from crawler import logs
 from crawler.hub import HubWatch
 logs.setup("info", "json")
 watch = HubWatch({limit})
 watch.start()
 gevent.sleep(0.3)
-print("up", flush=True)
-sys.stdin.readline()
+os.kill(os.getpid(), signal.SIGSTOP)
 for _ in range(400):  # the watch looks when its thread gets a turn
     gevent.sleep(0.1)
     if watch.missed_s > {least}:
@@ -133,15 +144,8 @@ print(watch.blockages, watch.missed_s, flush=True)
 def test_a_process_that_was_paused_says_so_and_blames_no_callback():
     paused_s = 5 * LIMIT_S
     least_s = paused_s - 2 * LIMIT_S  # of a busy machine it misses more
-    command = [sys.executable, "-c", PAUSED.format(limit=LIMIT_S, least=least_s)]
     began_s = time.monotonic()
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout.readline() == "up\n"
-        os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(paused_s)
-        os.kill(process.pid, signal.SIGCONT)
-        told, errors = process.communicate("go\n", timeout=PATIENCE_S)
+    told, errors = paused_meanwhile(PAUSED.format(limit=LIMIT_S, least=least_s), paused_s)
     blockages, missed_s = told.split()
     assert int(blockages) == 0
     assert least_s < float(missed_s) < time.monotonic() - began_s
@@ -170,7 +174,7 @@ def test_the_latest_blockage_names_the_task_and_how_long_it_lasted(watch, writte
 SLOW = """
 import gevent.monkey
 gevent.monkey.patch_all()
-import gevent, sys, time
+import gevent, os, signal, time
 from types import SimpleNamespace
 from crawler.engine.stats.current_callback import Called, CurrentCallback
 from crawler.engine.stats.slow_callbacks import SlowCallbacks
@@ -181,7 +185,7 @@ watch = SlowCallbacks(current)
 watch.start()
 gevent.sleep(0.3)
 current.now = Called("task", spider, counters)
-print("up", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
 computed_s = time.thread_time()
 while time.thread_time() < computed_s + 0.1:
     pass
@@ -190,11 +194,5 @@ print(counters.slow_callbacks, flush=True)
 
 
 def test_a_callback_is_not_slow_because_its_process_was_paused():
-    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen([sys.executable, "-c", SLOW], text=True, **pipes) as process:
-        assert process.stdout.readline() == "up\n"
-        os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(5.0)  # a busy machine takes less than the limit for what it computes then
-        os.kill(process.pid, signal.SIGCONT)
-        told, errors = process.communicate(timeout=PATIENCE_S)
-    assert (told, errors) == ("0\n", "")
+    # A busy machine takes less than the limit for what it computes then.
+    assert paused_meanwhile(SLOW, 5.0) == ("0\n", "")
