@@ -277,6 +277,7 @@ def of_event(event: Event) -> Fields:
         "late": event.late,
         "step": int(event.step),
         "run": event.run,
+        "statistics": event.statistics or None,
     }
 
 
@@ -299,6 +300,7 @@ def of_run(run: Run) -> Fields:
         "counts": of_counts(run.counts),
         "labels": run.labels,
         "run": run.run,
+        "statistics": run.statistics or None,
     }
 
 

@@ -16,6 +16,7 @@ from crawler.errors import InvalidArgument, NotFound
 from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Resource, Spec, State
+from crawler.model.run_statistics import kept_of
 from crawler.model.secrets import filled, names_in
 from crawler.node.run.run import Run
 
@@ -93,13 +94,21 @@ class CrawlRun(Run):
                 return
             self._state = State.RUNNING
             self.has_begun, self.is_kept = True, kept is not None
-            self._crawl.run()
+            try:
+                self._crawl.run()
+            finally:
+                self.note_statistics()
             if not self._stopped and not self.has_lost_steps:
                 self._state, self._reason = self._crawl.outcome()
                 if not self.can_go_on:
                     self.end_files()
                 else:
                     self._note_end(FAILED)
+
+    def note_statistics(self) -> None:
+        """Keep the statistics at this moment."""
+        if self._crawl is not None and self.has_begun:
+            self.statistics = kept_of(self._crawl.statistics)
 
     def filled(self, spec: Spec) -> Spec:
         """Return a specification with the values of its secrets. It is kept and told nowhere.

@@ -119,7 +119,10 @@ class Worker:
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        self._runs = Runs(
+            *(crew, clock, self._on_run_end, most, secrets.given, self._logs),
+            on_over=lambda run: self._reporter.over(run),
+        )
         items, url = Path(settings.folder, settings.worker.items), settings.items.url
         self.shared_items = SharedItems(items, url, clock) if url else None
         """Where finished items go; None if they stay here."""
