@@ -22,7 +22,7 @@ MUTANTS = [
         "        for _ in told:\n"
         "            self._statistics.popleft()\n"
         "        self._write(partial(store.write_statistics, told, self._clock.time_ns()))",
-        f"{_UNIT} -k statistics_wait",
+        f"{_UNIT} -k not_take_at_once",
     ),
     Mutant(
         "a run that was stopped tells no statistics",

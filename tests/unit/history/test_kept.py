@@ -137,10 +137,13 @@ def test_what_a_database_does_not_take_at_once_is_written_later(scene, monkeypat
     eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
     with monkeypatch.context() as away:
         away.setattr(HistoryStore, "write", _away)
+        away.setattr(HistoryStore, "write_statistics", _away)
+        scene.history.note_statistics([RunStatistics("1000", 0, 1, '{"pages":3}')])
         scene.note(life())
         failures = "crawler_history_failures_total"
         eventually(lambda: scene.metric(failures), what="the database is away")
     eventually(lambda: scene.kinds() == ENDED, what="all is written")
+    assert scene.history.runs(RunQuery(), 5.0)[0].statistics == {"pages": 3}
 
 
 def test_the_database_of_another_cluster_is_neither_written_nor_read(scene):
