@@ -12,6 +12,7 @@ from crawler.engine.crawl.kept import Kept
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.engine.stats.outcome import SEE_LOG
 from crawler.errors import InvalidArgument, NotFound
 from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
@@ -99,7 +100,8 @@ class CrawlRun(Run):
             finally:
                 self.note_statistics()
             if not self._stopped and not self.has_lost_steps:
-                self._state, self._reason = self._crawl.outcome()
+                self._state, reason = self._crawl.outcome()
+                self._reason = _with_log(reason, self.resource.spec.task)
                 if not self.can_go_on:
                     self.end_files()
                 else:
@@ -144,7 +146,8 @@ class CrawlRun(Run):
 
     def had_ended(self, kept: Kept, files: Files | None = None) -> None:
         """Take over the end of an earlier run that could not tell the leader of it."""
-        self._state, self._reason = kept.end
+        self._state, reason = kept.end
+        self._reason = _with_log(reason, self.resource.spec.task)
         self._counts, self._shard_counts, self._files = kept.counts, kept.others, files
         self.end_files()
 
@@ -190,3 +193,12 @@ class CrawlRun(Run):
     def _counted(self) -> tuple[Counts, Mapping[int, Counts]]:
         crawl = self._crawl
         return super()._counted() if crawl is None else (crawl.counts, crawl.shard_counts)
+
+
+def _with_log(reason: str, task: str) -> str:
+    """Return a reason that says how to see the log of the task, if it names the log."""
+    return (
+        f"{reason.removesuffix(SEE_LOG)}; see crawler logs {task}"
+        if reason.endswith(SEE_LOG)
+        else reason
+    )

@@ -35,8 +35,10 @@ class Crawl:
 
     break_off = stop
 
+    end = State.DONE, ""
+
     def outcome(self):
-        return State.DONE, ""
+        return self.end
 
 
 class Engine:
@@ -153,3 +155,20 @@ def test_each_run_that_is_over_is_told_with_its_statistics_also_one_that_was_sto
     runs.stop(["a"])
     engine.crawls["b"].over.set()
     eventually(lambda: sorted(over) == [("a", '{"pages":3}'), ("b", '{"pages":3}')])
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("no page could be used: boom (http://h/); see the log", "; see crawler logs a"),
+        ("no page could be fetched: dns (http://h/)", "dns (http://h/)"),
+    ],
+)
+def test_a_reason_of_which_the_log_says_more_names_the_command(runs, engine, reason, told):
+    start(runs, "a")
+    begun(engine)
+    engine.crawls["a"].end = State.FAILED, reason
+    engine.crawls["a"].over.set()
+    eventually(lambda: runs.of("a").ended)
+    assert runs.of("a").status().reason.endswith(told)
+    assert "see the log" not in runs.of("a").status().reason
