@@ -278,6 +278,7 @@ def of_event(event: Event) -> Fields:
         "late": event.late,
         "step": int(event.step),
         "run": event.run,
+        "statistics": event.statistics or None,
     }
 
 
@@ -300,6 +301,7 @@ def of_run(run: Run) -> Fields:
         "counts": of_counts(run.counts),
         "labels": run.labels,
         "run": run.run,
+        "statistics": run.statistics or None,
     }
 
 

@@ -534,7 +534,7 @@ class ListAuditResponse(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ...) -> None: ...
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run")
+    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run", "statistics")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -559,6 +559,7 @@ class HistoryEvent(_message.Message):
     LATE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     time: int
     kind: str
     task: str
@@ -576,7 +577,8 @@ class HistoryEvent(_message.Message):
     late: bool
     step: int
     run: int
-    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
+    statistics: _struct_pb2.Struct
+    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("name", "limit")
@@ -593,7 +595,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run")
+    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run", "statistics")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -617,6 +619,7 @@ class Run(_message.Message):
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     task: str
     id: str
     epoch: int
@@ -633,7 +636,8 @@ class Run(_message.Message):
     counts: Counts
     labels: _containers.ScalarMap[str, str]
     run: int
-    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ...) -> None: ...
+    statistics: _struct_pb2.Struct
+    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = ("limit", "state")
@@ -740,14 +744,28 @@ class LeaderSpec(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class ReportRunsRequest(_message.Message):
-    __slots__ = ("node_id", "reports", "load")
+    __slots__ = ("node_id", "reports", "load", "over")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     reports: _containers.RepeatedCompositeFieldContainer[RunReport]
     load: WorkerLoad
-    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
+    over: _containers.RepeatedCompositeFieldContainer[RunStatistics]
+    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ..., over: _Optional[_Iterable[_Union[RunStatistics, _Mapping]]] = ...) -> None: ...
+
+class RunStatistics(_message.Message):
+    __slots__ = ("id", "shard", "epoch", "statistics")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    shard: int
+    epoch: int
+    statistics: str
+    def __init__(self, id: _Optional[str] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., statistics: _Optional[str] = ...) -> None: ...
 
 class RunReport(_message.Message):
     __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts", "shard_counts", "interrupted", "charged")

@@ -10,13 +10,14 @@ from gevent.event import Event
 
 from crawler.api.backend import NodeLoad, Page
 from crawler.api.rpc import any_client
+from crawler.api.rpc.client import Client
 from crawler.cli import cluster, drain, main
 from crawler.cli import master as master_of_command
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import Counts, Owner, Pause, Resource, Spec, State
+from crawler.model.records import Counts, Leader, Node, Owner, Pause, Resource, Spec, State
 from crawler.model.sorting import TOLD_STATES
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
@@ -445,3 +446,17 @@ def test_explaining_says_where_each_shard_is_or_why_it_waits(run, monkeypatch):
         "what follows judges books alone, the head; for another crawl of the task:"
         " crawler explain books~1"
     )
+
+
+def test_of_the_masters_the_one_that_leads_is_shown(run, monkeypatch):
+    loads = [NodeLoad(Node(f"m-{n}", f"h:{n}"), "master", 0, 0) for n in (1, 2)]
+    monkeypatch.setattr(Client, "leader", lambda self, call: Leader("master2-h:2", "h:2"))
+    status, [_, first, second], _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in first, "leads" in second) == (0, False, True)
+
+    def nobody(self, call):
+        raise Unavailable("nobody leads")
+
+    monkeypatch.setattr(Client, "leader", nobody)
+    status, out, _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in "".join(out)) == (0, False)

@@ -19,6 +19,27 @@ _LEADER = "tests/unit/node/test_project_requests.py"
 
 MUTANTS = [
     Mutant(
+        "a rolled run stops before its worker has the new code",
+        "crawler/node/worker/worker.py",
+        "            and self._bundles.awaits(resource.digest)",
+        "            and False",
+        "tests/unit/node/test_rolled_runs.py -k until_the_new_one_is_ready",
+    ),
+    Mutant(
+        "a run goes on that another worker may have had meanwhile",
+        "crawler/node/worker/reconcile.py",
+        "        and desired.epoch == run.epoch + 1",
+        "",
+        "tests/unit/node/test_rolled_runs.py -k very_next_run",
+    ),
+    Mutant(
+        "whoever waits for a bundle fails with the run that was cut off",
+        "crawler/node/worker/bundles.py",
+        "            if not mine.ready():\n                mine.set()",
+        "            if not mine.ready():\n                mine.set_exception(Unavailable())",
+        "tests/unit/node/test_worker_bundles.py -k cut_off_tries_again",
+    ),
+    Mutant(
         "a run that moves gets the newest bundle",
         "crawler/node/master/draft.py",
         "resource.owner is not None and not resource.digest:",

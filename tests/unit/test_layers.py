@@ -202,7 +202,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "history/migrations/steps.py history/migrations/env.py"
             " history/migrations/versions/r0001_events.py"
             " history/migrations/versions/r0002_marks.py"
-            " history/migrations/versions/r0003_bundles.py",
+            " history/migrations/versions/r0003_bundles.py"
+            " history/migrations/versions/r0004_run_statistics.py",
         ),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),

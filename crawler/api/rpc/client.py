@@ -49,6 +49,7 @@ from crawler.model.item_files import ItemFolders
 from crawler.model.logs import LogPart, LogQuery
 from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.proto import crawler_pb2 as pb
@@ -363,13 +364,19 @@ class Client(ProjectCalls):
         self._ask("TestAlert", pb.AlertChannel(name=channel), call)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Report a worker's load and runs. Return the names of the runs that are no longer
-        current."""
+        current. `over` are statistics of runs that are over, for the history."""
         refused: list[str] = []
         for start in range(0, len(reports) or 1, MAX_REPORTS):
-            request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS], load)
+            part = reports[start : start + MAX_REPORTS]
+            request = codec.reports_message(node_id, part, load, () if start else over)
             refused += self._ask("ReportRuns", request, call).refused
         return refused
 

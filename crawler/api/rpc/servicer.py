@@ -398,7 +398,8 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
-        refused = self._service.backend(call).report(request.node_id, reports, call, load)
+        over = codec.statistics_from(request)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load, over)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:

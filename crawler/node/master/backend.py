@@ -27,6 +27,7 @@ from crawler.model.records import (
     Spec,
     WorkerLoad,
 )
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master import deployed
@@ -293,12 +294,20 @@ class LeaderBackend:
         self._alerts.test(channel)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept the reports of a worker, and return the names of the refused tasks.
 
-        Load and counts stay in memory. A change of state is written to etcd.
+        Load and counts stay in memory. A change of state is written to etcd. The history gets the
+        statistics of runs that are over.
         """
+        if over:
+            self._ctx.history.note_statistics(over)
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]

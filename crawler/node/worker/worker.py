@@ -8,7 +8,7 @@ reports go to the leader.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
-from crawler.node.worker.reconcile import reconcile
+from crawler.node.worker.reconcile import is_rolled, reconcile
 from crawler.node.worker.reporter import Reporter
 from crawler.node.worker.run_secrets import RunSecrets
 from crawler.node.worker.runs import Runs
@@ -119,7 +119,10 @@ class Worker:
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        self._runs = Runs(
+            *(crew, clock, self._on_run_end, most, secrets.given, self._logs),
+            on_over=lambda run: self._reporter.over(run),
+        )
         items, url = Path(settings.folder, settings.worker.items), settings.items.url
         self.shared_items = SharedItems(items, url, clock) if url else None
         """Where finished items go; None if they stay here."""
@@ -134,6 +137,8 @@ class Worker:
         self._has_offer = Event()
         """Set when this worker offers spiders that its registration does not tell."""
         self._draining = False
+        self._held: Collection[str] = ()
+        """Tasks whose runs go on until another bundle is ready."""
         self._session: Session | None = None
         self._assignments: Assignments | None = None
         self._changed = Event()
@@ -154,6 +159,7 @@ class Worker:
         if self._bundles is not None:
             self._bundles.fetch = self._fetch
             self._bundles.on_offer = self._has_offer.set
+            self._bundles.on_ready = self._changed.set
             self._bundles.used = self._used
             self._bundles.start(supervisor)
             supervisor.spawn("offer", self._offer_forever, on_end=OnEnd.RESTART)
@@ -273,8 +279,13 @@ class Worker:
         if self._draining:
             return True
         desired = self._desired()
-        wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
-        actions = reconcile(wanted, self._runs.known())
+        known = self._runs.known()
+        self._held = {name for name, each in desired.items() if self._awaits_bundle(each)}
+        wanted = {
+            name: known[name] if name in self._held else RunKey(each.id, each.epoch)
+            for name, each in desired.items()
+        }
+        actions = reconcile(wanted, known)
         self._stop(actions.stop)
         ending = self._runs.tend()
         self._runs.check()
@@ -286,6 +297,18 @@ class Worker:
                 self._runs.start(desired[name])
         self._reporter.soon()
         return self._runs.known() == wanted and not ending
+
+    def _awaits_bundle(self, resource: Resource) -> bool:
+        """Whether the present run of a task goes on for now, as the bundle with which the next one
+        is to go on is not ready here."""
+        if self._bundles is None or resource.name not in self._runs.known():
+            return False
+        run = self._runs.of(resource.name)
+        return (
+            is_rolled(run.resource, resource)
+            and not (run.waits or run.ended or run.stops)
+            and self._bundles.awaits(resource.digest)
+        )
 
     def _stop(self, names: Sequence[str]) -> None:
         """Stop runs. Those of tasks that went elsewhere, or begin again here, may end in order."""
@@ -372,4 +395,6 @@ class Worker:
         self._changed.set()
 
     def _on_run_end(self) -> None:
+        if self._held:
+            self._changed.set()
         self._reporter.soon()

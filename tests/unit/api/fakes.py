@@ -104,6 +104,7 @@ class FakeBackend:
         self.kept_projects = {}
         self.calls = []
         self.reports = []
+        self.over = []
         self.events, self.known_runs = [], []
         """What it knows of the history."""
         self.records = []
@@ -392,8 +393,9 @@ class FakeBackend:
         if channel != "ops":
             raise NotFound(f"no channel {channel!r}; there are: ops")
 
-    def report(self, node_id, reports, call, load):
+    def report(self, node_id, reports, call, load, over=()):
         self._enter(call)
+        self.over += over
         self.loads.append((node_id, load))
         self.reports += [(node_id, report) for report in reports]
         return [report.name for report in reports if report.name not in self.resources]
