@@ -88,13 +88,14 @@ class Shards:
         if present is None or present.id != head.id:
             epoch = max(self._revision(), 0 if present is None else present.epoch)
             made = Resource(spec, id=head.id, epoch=epoch, generation=head.generation)
-            return made.replace(awaits_spider=waits, resumes=head.resumes, paused=head.paused)
+            made = made.replace(awaits_spider=waits, resumes=head.resumes, paused=head.paused)
+            return made.replace(trace=head.trace)
         changed = present if present.spec == spec else present.replace(spec=spec)
         anew = present.generation != head.generation
         if anew or any(live.changes(present.spec, spec).values()):
             begun = afresh(changed).replace(stopped=False)
             about = {"generation": head.generation, "resumes": head.resumes}
-            changed = begun.replace(awaits_spider=waits, **about)
+            changed = begun.replace(awaits_spider=waits, trace=head.trace, **about)
         return like_head(_with_bundle_of(head, changed), head, self.with_counts)
 
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
