@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from itertools import islice
 
 from gevent.event import Event
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -110,9 +111,12 @@ class SpanQueue(SpanProcessor):
         self._ended.set()
 
     def _send_some(self) -> None:
-        spans = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        spans = list(islice(self._waiting, AT_ONCE))
         _WHY.last = ""
-        if self._exporter.export(spans) is SpanExportResult.SUCCESS:
+        took = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        for _ in spans:
+            self._waiting.popleft()
+        if took:
             self._sent.inc(len(spans))
             if self._is_failing:
                 log.warning("the collector takes spans again", dropped=self._dropped)
