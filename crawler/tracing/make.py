@@ -37,7 +37,7 @@ def tracing_of(
     environment: Mapping[str, str] = os.environ,
 ) -> Tracing:
     """Return the tracing of a node with that role. Raises ConfigError if the settings ask for
-    traces and the library is not installed."""
+    traces and the library is not installed, or if a variable of it cannot be used."""
     given = next((name for name in ENDPOINTS if environment.get(name)), "")
     if not (settings.endpoint or given) or _is_off(environment):
         return NoTracing()
@@ -52,7 +52,13 @@ def tracing_of(
             raise ConfigError(MISSING.format("tracing.endpoint")) from None
         log.warning(MISSING.format(given))  # it may be meant for other programs
         return NoTracing()
-    return OtlpTracing(_whole(settings.endpoint), role, metrics, clock)
+    try:
+        return OtlpTracing(_whole(settings.endpoint), role, metrics, clock)
+    except (ValueError, RuntimeError, ImportError) as error:  # of what a variable says
+        raise ConfigError(
+            f"{given or 'tracing.endpoint'}: traces cannot be made: {error}; correct the variable, "
+            "or set OTEL_SDK_DISABLED=true"
+        ) from None
 
 
 def _is_off(environment: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ ones, and nothing more has to be stored for them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -39,6 +40,13 @@ def place_in(text: str) -> TracePlace | None:
     # In version 00 nothing follows the flags.
     is_sound = place.trace_id and place.span_id and not (found[4] and text.startswith("00"))
     return place if is_sound else None
+
+
+def trace_given(environment: Mapping[str, str]) -> str:
+    """Return the span in which a command runs, as the variable TRACEPARENT has it; empty if there
+    is none. Programs of build servers set it."""
+    place = place_in(environment.get("TRACEPARENT", ""))
+    return "" if place is None else place.text
 
 
 def trace_id_of(resource: Resource) -> int:

@@ -3,7 +3,10 @@
 import http.client
 import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,6 +19,7 @@ from crawler.model.schedules import ScheduleWish
 from crawler.settings.tracing import TracingSettings
 from tests.clusters import CALL, Cluster, request
 from tests.collector import Collector
+from tests.integration.lab import ROOT
 from tests.integration.test_nodes import SPIDER, HoldingSite, states, task
 from tests.waiting import PATIENCE_S, eventually
 
@@ -100,7 +104,10 @@ def test_the_runs_of_a_task_that_moves_are_of_the_trace_of_its_request(cluster, 
     settings = {**SPIDER["settings"], "resume": False}  # else its run would end in order: slowly
     for name in ("1", "2"):
         cluster.worker(name, [{**SPIDER, "settings": settings}], **cluster.traced)
-    client.add(task(site, "x"), replace(CALL, trace=PARENT))
+    start = f"start_urls={site.url}/x"
+    command = [sys.executable, "-m", "crawler", "add", "x", "--spider", "holding", "-a", start]
+    given = {"CRAWLER_MASTER": cluster.nodes[0].address, "TRACEPARENT": PARENT}
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **given}, timeout=PATIENCE_S)
     eventually(lambda: site.asked)
     first = cluster.owners()["x"]
     client.drain(first, CALL)

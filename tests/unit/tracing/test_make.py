@@ -65,6 +65,12 @@ def test_a_variable_without_the_library_may_be_meant_for_others(without_library,
     assert f"{BASE}: traces need the library" in caplog.text
 
 
+def test_a_variable_that_cannot_be_used_is_refused(monkeypatch):
+    monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "many")
+    with pytest.raises(ConfigError, match=r"OTEL_SPAN_LINK_COUNT_LIMIT .*many.* OTEL_SDK_DISABLED"):
+        made(URL)
+
+
 def test_nothing_is_imported_and_nothing_happens_without_an_endpoint(without_library):
     tracing = made()
     tracing.start()

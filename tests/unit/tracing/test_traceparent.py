@@ -3,7 +3,13 @@
 import pytest
 
 from crawler.model.records import Resource, Spec
-from crawler.tracing.traceparent import TracePlace, place_in, placement_id_of, trace_id_of
+from crawler.tracing.traceparent import (
+    TracePlace,
+    place_in,
+    placement_id_of,
+    trace_given,
+    trace_id_of,
+)
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -12,7 +18,7 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 def test_a_place_is_read_and_written(text):
     place = place_in(text)
     assert (place.trace_id, place.span_id) == (int(TRACE, 16), int(SPAN, 16))
-    assert place.text == text
+    assert place.text == trace_given({"TRACEPARENT": text}) == text
 
 
 def test_a_later_version_may_say_more():
@@ -29,6 +35,7 @@ def test_a_later_version_may_say_more():
 )
 def test_what_is_none_is_ignored(text):
     assert place_in(text) is None
+    assert trace_given({"TRACEPARENT": text}) == ""
 
 
 def test_each_run_and_each_placement_has_an_id_of_its_own():
