@@ -93,9 +93,9 @@ class Shards:
         changed = present if present.spec == spec else present.replace(spec=spec)
         anew = present.generation != head.generation
         if anew or any(live.changes(present.spec, spec).values()):
-            begun = afresh(changed).replace(stopped=False)
+            begun = afresh(changed).replace(stopped=False, trace=head.trace)
             about = {"generation": head.generation, "resumes": head.resumes}
-            changed = begun.replace(awaits_spider=waits, trace=head.trace, **about)
+            changed = begun.replace(awaits_spider=waits, **about)
         return like_head(_with_bundle_of(head, changed), head, self.with_counts)
 
     def _end(self, draft: Draft, head: Resource, now_s: float) -> None:
