@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 import gevent
 import pytest
 
+from crawler.api import workers
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.errors import Forbidden, InvalidArgument, NotFound
 from crawler.items.far import shelf_of
@@ -83,7 +84,8 @@ class Moving:
 
 
 @pytest.fixture
-def task(tmp_path, site, request):
+def task(tmp_path, site, request, monkeypatch):
+    monkeypatch.setattr(workers, "ASKED_S", CALL.timeout_s)  # as for the logs
     (tmp_path / "pages.py").write_text(PAGES)
     cluster = Cluster(tmp_path)
     yield Moving(cluster, site, **getattr(request, "param", {}))

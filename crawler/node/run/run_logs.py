@@ -63,8 +63,8 @@ class RunLogs:
         self._left_out: dict[LogKey, int] = {}
         self._runs: dict[str, LogKey] = {}
         """The log of each run that goes on, by the name of its task or shard."""
-        self._open: set[_Place] = set()
-        """The pieces of the runs that go on."""
+        self._open: dict[_Place, Piece] = {}
+        """The pieces of the runs that go on, as they are before their first line."""
         self._ended: OrderedDict[str, LogKey] = OrderedDict()
         """The same of runs that have ended lately."""
         self._handler = _Noting(self)
@@ -97,12 +97,13 @@ class RunLogs:
         key = key_of(resource)
         self._ended.pop(resource.name, None)
         self._runs[resource.name] = key
-        self._open.add(_place_of(resource))
+        place = _, id, piece_key = _place_of(resource)
+        self._open[place] = Piece(piece_key, id, resource.run, is_open=True)
 
     def end(self, resource: Resource) -> None:
         """Note that it has ended. A few lines may still come."""
         key = key_of(resource)
-        self._open.discard(_place_of(resource))
+        self._open.pop(_place_of(resource), None)
         if self._runs.get(resource.name) == key:
             self._ended[resource.name] = self._runs.pop(resource.name)
         while len(self._ended) > LATE:
@@ -160,13 +161,18 @@ class RunLogs:
         return fault
 
     def pieces(self, task: str) -> list[Piece]:
-        """Return the pieces of a task's log that are here."""
+        """Return the pieces of a task's log that are here, by epoch and shard. A run that goes on
+        has one from its beginning on, though it has no line yet."""
         if not self.are_kept:
             return []
         self.write()
         folder = folder_name(task)
         found = gevent.get_hub().threadpool.apply(self._files.pieces, (task,))
-        return [replace(each, is_open=(folder, each.id, each.key) in self._open) for each in found]
+        pieces = {place: piece for place, piece in self._open.items() if place[0] == folder}
+        for each in found:
+            place = folder, each.id, each.key
+            pieces[place] = replace(each, is_open=place in self._open)
+        return sorted(pieces.values(), key=lambda piece: piece.key)
 
     def read(self, task: str, id: str, key: PieceKey, begin: int) -> Passage:
         """Return whole lines of a piece from that byte on. Raises OSError."""

@@ -66,6 +66,27 @@ def test_each_run_and_each_shard_has_a_piece_of_its_own_in_their_order(files):
     assert found == [(1, 0, 1, 2), (1, 1, 1, 2), (2, 0, 1, 2), (3, 0, 2, 2)]
 
 
+def test_a_run_that_goes_on_has_a_piece_before_its_first_line(logs):
+    begun = resource(epoch=2)
+    logs.begin(begun)
+    [piece] = logs.pieces("shop")
+    assert (piece.key, piece.id, piece.run, piece.end, piece.is_open) == (
+        PieceKey(2),
+        "7",
+        1,
+        0,
+        True,
+    )
+    assert logs.read("shop", "7", piece.key, 0).data == b""
+    assert logs.pieces("other") == []
+    logs.told(begun, {"msg": "x"})
+    [piece] = logs.pieces("shop")
+    assert piece.is_open
+    assert piece.end > 0
+    logs.end(begun)
+    assert [(each.end, each.is_open) for each in logs.pieces("shop")] == [(piece.end, False)]
+
+
 def test_a_log_is_bounded_and_places_in_it_stay_when_its_oldest_lines_go(files, tmp_path):
     key, lines = key_of(resource()), [b"%03d%s\n" % (number, b"x" * 96) for number in range(200)]
     for at in range(0, 200, 7):
