@@ -38,6 +38,9 @@ class Call:
     """Who makes it; None if this process does."""
     cause: str = ""
     """What makes this process do it, for the history."""
+    trace: str = ""
+    """The span of a trace to which it belongs, as a W3C traceparent; empty if there are no
+    traces."""
 
     @property
     def bounds(self) -> Mapping[str, str]:

@@ -32,6 +32,7 @@ from crawler.node.measures import measure_certificates
 from crawler.node.membership.addresses import Listen, advertised
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
+from crawler.tracing.tracing import Tracing
 
 if TYPE_CHECKING:
     from crawler.dashboard.dashboard import Dashboard
@@ -52,6 +53,7 @@ class Faces:
         clock: Clock,
         health: Health,
         metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         """Nothing listens before `serve` and `listen`. Raises ConfigError."""
         self._settings = settings.api
@@ -60,6 +62,7 @@ class Faces:
         self._clock = clock
         self._health = health
         self._metrics = metrics
+        self._tracing = tracing
         self._limiter = RateLimiter(settings.api, metrics)
         self.trail = Trail(
             audit_log(settings.logs.audit, settings.folder, metrics),
@@ -93,7 +96,9 @@ class Faces:
 
     def peers(self, *, forwards: bool) -> Peers:
         """Return the clients of other nodes: they show the secret of nodes, and verify names."""
-        return Peers(forwards=forwards, token=self.access.secret, pem=self._pem)
+        return Peers(
+            forwards=forwards, token=self.access.secret, pem=self._pem, tracing=self._tracing
+        )
 
     def _pem(self) -> Pem | None:
         """Return what calls of other nodes need for TLS, as it is now."""
@@ -140,6 +145,7 @@ class Faces:
             looks=self.looks,
             reach=self._worker,
             pages=self._pages,
+            tracing=self._tracing,
         )
         self._rpc = self._build_rpc()
 
@@ -153,6 +159,7 @@ class Faces:
             limiter=self._limiter,
             doors=self.access.doors,
             certificates=self.certificates,
+            tracing=self._tracing,
         )
 
     def serve_http(self) -> None:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 CALLER = "crawler.caller"
 """The key in the environment of a request for who makes it."""
 
+TRACE = "crawler.trace"
+"""The key for the span in which it is answered, as a W3C traceparent. Without traces there is
+none."""
+
 NEEDS: Mapping[str, Need] = {
     "node.healthz": Need.NOTHING,
     "node.readyz": Need.NOTHING,

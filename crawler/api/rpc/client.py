@@ -9,6 +9,7 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -35,6 +36,7 @@ from crawler.api.rpc.metadata import (
     CALLER,
     FORWARDED,
     RETRY_AFTER,
+    TRACEPARENT,
     caller_text,
 )
 from crawler.api.rpc.project_calls import ProjectCalls, Upload
@@ -54,6 +56,7 @@ from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.tracing.tracing import Kind, NoTracing, Tracing
 
 if TYPE_CHECKING:
     from crawler.settings.tls_files import Pem
@@ -99,6 +102,7 @@ class Client(ProjectCalls):
         gate: Bulkhead | None = None,
         token: Callable[[], str] = str,
         pem: Callable[[], Pem | None] = tls.no_tls,
+        tracing: Tracing | None = None,
     ) -> None:
         """`gate` is the bulkhead of that master. Without one the client makes its own. `token`
         returns what it shows at the door; nothing if that is empty. `pem` returns what TLS needs,
@@ -107,6 +111,7 @@ class Client(ProjectCalls):
         self._address = address
         self._forwards = forwards
         self._token = token
+        self._tracing = tracing or NoTracing()
         self._pem = pem
         self._channels = tls.Channels(address, pem, _OPTIONS)
         self._stub_at: tuple[grpc.Channel, Any] | None = None
@@ -389,6 +394,13 @@ class Client(ProjectCalls):
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         if call.timeout_s <= 0:
             raise Unavailable(f"the deadline passed before {self._address} was asked")
+        if not call.trace:
+            return self._pass(method, request, call)
+        name, told = f"CrawlerMaster/{method}", {"rpc.system": "grpc", "rpc.method": method}
+        with self._tracing.span(name, Kind.CLIENT, call.trace, told) as trace:
+            return self._pass(method, request, replace(call, trace=trace or call.trace))
+
+    def _pass(self, method: str, request: Any, call: Call) -> Any:
         with self.gate.passage(call.timeout_s) as passage:
             return self._send(method, request, call, passage)
 
@@ -434,6 +446,8 @@ class Client(ProjectCalls):
     def _metadata(self, call: Call) -> Sequence[tuple[str, str]]:
         """Return what goes with a call: a token, and for whom it is forwarded."""
         found = [("authorization", f"Bearer {token}") for token in [self._token()] if token]
+        if call.trace:
+            found.append((TRACEPARENT, call.trace))
         if self._forwards:
             found.append((FORWARDED, "1"))
             found += [(CALLER, caller_text(caller)) for caller in [call.caller] if caller]

@@ -25,6 +25,7 @@ from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.rpc.project_servicer import ProjectServicer
+from crawler.api.rpc.tracing import present_trace
 from crawler.api.service import Service
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
@@ -406,4 +407,5 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        return Call(left_s, is_forwarded(context.invocation_metadata()), present_caller())
+        forwarded = is_forwarded(context.invocation_metadata())
+        return Call(left_s, forwarded, present_caller(), trace=present_trace())

@@ -55,6 +55,7 @@ from crawler.node.worker.run_secrets import RunSecrets
 from crawler.node.worker.runs import Runs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import Tracing
 
 AGAIN_S = 0.5
 """The pause before another try to stop a run that did not stop, or to start one in its place."""
@@ -96,10 +97,12 @@ class Worker:
         hub: HubWatch | None = None,
         bundles: WorkerBundles | None = None,
         logs: RunLogs | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """The crew runs the crawls of tasks from `states`, and loads projects from `bundles`, if it
         can. `peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease. `logs` are those of its runs."""
+        kept this worker from renewing its lease. `logs` are those of its runs, `tracing` makes
+        their spans."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -120,7 +123,7 @@ class Worker:
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
         self._runs = Runs(
-            *(crew, clock, self._on_run_end, most, secrets.given, self._logs),
+            *(crew, clock, self._on_run_end, most, secrets.given, self._logs, tracing),
             on_over=lambda run: self._reporter.over(run),
         )
         items, url = Path(settings.folder, settings.worker.items), settings.items.url
