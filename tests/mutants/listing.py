@@ -21,14 +21,14 @@ MUTANTS = [
         _ORDER,
         "return Place(self._value(task), task.spec.name)",
         'return Place(self._value(task), "")',
-        _SORTED,
+        f"{_LISTING} -k both_ways",
     ),
     Mutant(
         "in descending order a name comes before a longer one that begins with it",
         _ORDER,
         ".translate(_COMPLEMENT) + _LAST",
         ".translate(_COMPLEMENT)",
-        _SORTED,
+        f"{_LISTING} -k both_ways",
     ),
     Mutant(
         "a token of another order is taken",
@@ -70,7 +70,7 @@ MUTANTS = [
         "crawler/node/master/task_counts.py",
         "[before.state, before.told_state] -= 1",
         "[before.state, before.told_state] -= 0",
-        _SORTED,
+        f"{_LISTING} -k where_it_is_now",
     ),
     Mutant(
         "the counts of a choice are those of all tasks",

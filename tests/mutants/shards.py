@@ -128,7 +128,7 @@ MUTANTS = [
         "crawler/node/master/listing.py",
         " if query.shards or not each.spec.shard)",
         ")",
-        f"{_API} -k several_resources",
+        "tests/unit/node/test_listing.py -k sorted_list_has",
     ),
     Mutant(
         "a listing counts the head alone",
