@@ -1031,6 +1031,50 @@ class CrawlPart(_message.Message):
     note: str
     def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., age_s: _Optional[float] = ..., of_head: _Optional[bool] = ..., silent: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
 
+class SpiderList(_message.Message):
+    __slots__ = ("spiders", "notes")
+    SPIDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    spiders: _containers.RepeatedCompositeFieldContainer[OfferedSpider]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, spiders: _Optional[_Iterable[_Union[OfferedSpider, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OfferedSpider(_message.Message):
+    __slots__ = ("name", "project", "about", "nodes", "differs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    project: str
+    about: SpiderAbout
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    differs: bool
+    def __init__(self, name: _Optional[str] = ..., project: _Optional[str] = ..., about: _Optional[_Union[SpiderAbout, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., differs: _Optional[bool] = ...) -> None: ...
+
+class SpiderAbout(_message.Message):
+    __slots__ = ("about", "arguments", "takes_others")
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    about: str
+    arguments: _containers.RepeatedCompositeFieldContainer[SpiderArgument]
+    takes_others: bool
+    def __init__(self, about: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[SpiderArgument, _Mapping]]] = ..., takes_others: _Optional[bool] = ...) -> None: ...
+
+class SpiderArgument(_message.Message):
+    __slots__ = ("name", "type", "default", "required")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    default: _struct_pb2.Value
+    required: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., default: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., required: _Optional[bool] = ...) -> None: ...
+
 class ItemFolders(_message.Message):
     __slots__ = ("folders", "notes")
     FOLDERS_FIELD_NUMBER: _ClassVar[int]

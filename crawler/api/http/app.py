@@ -32,6 +32,7 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    spider_routes,
     statistics_routes,
 )
 from crawler.api.http.access import CALLER, approach, need_of
@@ -64,6 +65,7 @@ PATHS_OF_THE_API = (
     log_routes,
     item_routes,
     statistics_routes,
+    spider_routes,
     schedule_routes,
     project_routes,
     cluster_routes,

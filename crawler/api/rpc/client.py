@@ -26,6 +26,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
     statistics_codec,
     tls,
     token_codec,
@@ -52,6 +53,7 @@ from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.spiders import SpiderList
 from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -325,6 +327,10 @@ class Client(ProjectCalls):
         timeout_s = None if query.follow else STREAM_S
         message = log_codec.query_message(query)
         return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
+
+    def spiders(self, call: Call) -> SpiderList:
+        """Return which spiders there are, and what each takes."""
+        return spider_codec.list_from(self._read("ListSpiders", empty_pb2.Empty(), call))
 
     def task_statistics(self, name: str, call: Call) -> TaskStatistics:
         """Return what the crawls of a task count now. Raises NotFound."""

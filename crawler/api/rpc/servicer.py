@@ -19,6 +19,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
     statistics_codec,
     token_codec,
 )
@@ -27,6 +28,7 @@ from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.rpc.project_servicer import ProjectServicer
 from crawler.api.service import Service
+from crawler.api.spider_list import Spiders
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
 from crawler.api.task_statistics import TaskCounts
@@ -342,6 +344,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         name = task_schemas.load_name({"name": request.name})
         found = TaskCounts(self._service.backend, self._reach, name, call).whole()
         return statistics_codec.task_message(found)
+
+    def ListSpiders(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SpiderList:
+        """Return which spiders there are, and what each takes."""
+        service, call = self._service, self._call(context)
+        found = Spiders(service.backend, self._reach, call, service.offers).all()
+        return spider_codec.list_message(found)
 
     def ListItemFiles(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext

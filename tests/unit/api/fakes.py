@@ -432,6 +432,11 @@ class FakeElection:
         return self.peers.backend(leader.address)
 
 
+def near(address):
+    """A client of a worker on this machine. One elsewhere refuses at once."""
+    return CrawlsClient(address if address.startswith("127.") else "127.0.0.1:1")
+
+
 class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
@@ -447,7 +452,7 @@ class Master:
         trail=None,
         clock=None,
         bundles=None,
-        reach=CrawlsClient,
+        reach=near,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
