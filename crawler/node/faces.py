@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -27,6 +27,7 @@ from crawler.coordination.store import Store
 from crawler.debugging.looks import Looks
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
+from crawler.model.spiders import OfferedSpider
 from crawler.node.access import Access
 from crawler.node.measures import measure_certificates
 from crawler.node.membership.addresses import Listen, advertised
@@ -124,9 +125,16 @@ class Faces:
         """Return a client of a worker: it shows the secret of nodes."""
         return CrawlsClient(address, token=self.access.secret, pem=self._pem)
 
-    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf, logs: Logs, items: Items) -> None:
+    def serve_worker(
+        self,
+        crawls: Crawls,
+        labels_of: LabelsOf,
+        logs: Logs,
+        items: Items,
+        offered: Callable[[], Sequence[OfferedSpider]],
+    ) -> None:
         """Build the servers of a worker."""
-        self._servicer = CrawlsServicer(crawls, labels_of, logs, items)
+        self._servicer = CrawlsServicer(crawls, labels_of, logs, items, offered)
         self._build(None, crawls, labels_of)
 
     def _build(

@@ -1040,6 +1040,78 @@ class LogPassage(_message.Message):
     open: bool
     def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
 
+class TaskStatistics(_message.Message):
+    __slots__ = ("name", "statistics", "parts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    statistics: _struct_pb2.Struct
+    parts: _containers.RepeatedCompositeFieldContainer[CrawlPart]
+    def __init__(self, name: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[CrawlPart, _Mapping]]] = ...) -> None: ...
+
+class CrawlPart(_message.Message):
+    __slots__ = ("name", "node", "statistics", "age_s", "of_head", "silent", "note")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    OF_HEAD_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node: str
+    statistics: _struct_pb2.Struct
+    age_s: float
+    of_head: bool
+    silent: bool
+    note: str
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., age_s: _Optional[float] = ..., of_head: _Optional[bool] = ..., silent: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+
+class SpiderList(_message.Message):
+    __slots__ = ("spiders", "notes")
+    SPIDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    spiders: _containers.RepeatedCompositeFieldContainer[OfferedSpider]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, spiders: _Optional[_Iterable[_Union[OfferedSpider, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OfferedSpider(_message.Message):
+    __slots__ = ("name", "project", "about", "nodes", "differs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    project: str
+    about: SpiderAbout
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    differs: bool
+    def __init__(self, name: _Optional[str] = ..., project: _Optional[str] = ..., about: _Optional[_Union[SpiderAbout, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., differs: _Optional[bool] = ...) -> None: ...
+
+class SpiderAbout(_message.Message):
+    __slots__ = ("about", "arguments", "takes_others")
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    about: str
+    arguments: _containers.RepeatedCompositeFieldContainer[SpiderArgument]
+    takes_others: bool
+    def __init__(self, about: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[SpiderArgument, _Mapping]]] = ..., takes_others: _Optional[bool] = ...) -> None: ...
+
+class SpiderArgument(_message.Message):
+    __slots__ = ("name", "type", "default", "required")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    default: _struct_pb2.Value
+    required: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., default: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., required: _Optional[bool] = ...) -> None: ...
+
 class ItemFolders(_message.Message):
     __slots__ = ("folders", "notes")
     FOLDERS_FIELD_NUMBER: _ClassVar[int]

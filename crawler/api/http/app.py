@@ -33,6 +33,8 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    spider_routes,
+    statistics_routes,
 )
 from crawler.api.http.access import ACTIONS, CALLER, TRACE, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
@@ -67,6 +69,8 @@ PATHS_OF_THE_API = (
     routes,
     log_routes,
     item_routes,
+    statistics_routes,
+    spider_routes,
     schedule_routes,
     project_routes,
     cluster_routes,

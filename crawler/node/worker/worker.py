@@ -33,6 +33,7 @@ from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
 from crawler.model.projects import BUNDLES
 from crawler.model.records import Node, Resource
+from crawler.model.spiders import OfferedSpider
 from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
@@ -190,6 +191,15 @@ class Worker:
             taints=tuple(map(Taint.parse, given.taints)),
         )
         return self._with_bundles(node)
+
+    def offered(self) -> Sequence[OfferedSpider]:
+        """Return the spiders that this worker offers, with what their classes show."""
+        described = self._crew.described()
+        own = [
+            OfferedSpider(name, about=described.get(name))
+            for name in sorted(self._crew.spider_names())
+        ]
+        return [*own, *(self._bundles.offered() if self._bundles is not None else ())]
 
     def _with_bundles(self, node: Node) -> Node:
         """Return the registration with what this worker offers of projects by now."""

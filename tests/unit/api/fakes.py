@@ -440,6 +440,11 @@ class FakeElection:
         return self.peers.backend(leader.address)
 
 
+def near(address):
+    """A client of a worker on this machine. One elsewhere refuses at once."""
+    return CrawlsClient(address if address.startswith("127.") else "127.0.0.1:1")
+
+
 class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
@@ -455,7 +460,7 @@ class Master:
         trail=None,
         clock=None,
         bundles=None,
-        reach=CrawlsClient,
+        reach=near,
         has_pages=False,
     ):
         self.settings = settings or ApiSettings()
