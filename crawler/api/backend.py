@@ -14,7 +14,7 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.run_statistics import RunStatistics
@@ -177,6 +177,13 @@ class Backend(Protocol):
         """Change the policy from the next pass on. No running task moves because of it.
 
         Raises InvalidArgument if the leader lacks the strategy or a plugin.
+        """
+        ...
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy. Nothing changes.
+
+        Raises InvalidArgument; Overloaded while another dry run goes on.
         """
         ...
 

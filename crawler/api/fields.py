@@ -18,11 +18,14 @@ from crawler.model.audit import AuditRecord
 from crawler.model.constraints import NONE
 from crawler.model.history import Event, Run
 from crawler.model.policy import (
+    DryRun,
     Explanation,
     Fault,
+    Move,
     PluginView,
     SchedulerView,
     ShardStanding,
+    Share,
     WorkerVerdict,
 )
 from crawler.model.projects import ProjectView, Version
@@ -318,6 +321,46 @@ def of_scheduler(view: SchedulerView) -> Fields:
         "plugins": [_of_plugin(plugin) for plugin in view.plugins],
         "switched": view.switched,
         "fault": view.fault,
+    }
+
+
+def of_dry_run(found: DryRun) -> Fields:
+    """Return the fields of what the scheduler would do after a change of the policy: a DryRun."""
+    policy = found.policy
+    return {
+        "policy": {
+            "strategy": policy.strategy,
+            "disabled": sorted(policy.disabled),
+            "weights": dict(policy.weights),
+        },
+        "waiting": found.waiting,
+        "placed": found.placed,
+        "placements": [_of_move(each) for each in found.placements],
+        "left": [_of_move(each) for each in found.left],
+        "owned": found.owned,
+        "checked": found.checked,
+        "moved": found.moved,
+        "moves": [_of_move(each) for each in found.moves],
+        "workers": [_of_share(each) for each in found.workers],
+        "faults": [_of_fault(each) for each in found.faults],
+    }
+
+
+def _of_move(move: Move) -> Fields:
+    return {
+        "name": move.name,
+        "before": move.before,
+        "after": move.after,
+        "reason": move.reason,
+    }
+
+
+def _of_share(share: Share) -> Fields:
+    return {
+        "id": share.node_id,
+        "now": share.now,
+        "after_pass": share.after_pass,
+        "anew": share.anew,
     }
 
 

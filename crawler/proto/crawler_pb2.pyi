@@ -834,6 +834,73 @@ class Scheduler(_message.Message):
     weigh: _struct_pb2.Struct
     def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weights: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., strategies: _Optional[_Iterable[str]] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., switched: _Optional[bool] = ..., fault: _Optional[str] = ..., disable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., enable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weigh: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
+class DryRun(_message.Message):
+    __slots__ = ("policy", "waiting", "placed", "placements", "left", "owned", "checked", "moved", "moves", "workers", "faults")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    PLACED_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    OWNED_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    policy: Policy
+    waiting: int
+    placed: int
+    placements: _containers.RepeatedCompositeFieldContainer[Move]
+    left: _containers.RepeatedCompositeFieldContainer[Move]
+    owned: int
+    checked: int
+    moved: int
+    moves: _containers.RepeatedCompositeFieldContainer[Move]
+    workers: _containers.RepeatedCompositeFieldContainer[Share]
+    faults: _containers.RepeatedCompositeFieldContainer[PluginFault]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., waiting: _Optional[int] = ..., placed: _Optional[int] = ..., placements: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., left: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., owned: _Optional[int] = ..., checked: _Optional[int] = ..., moved: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("strategy", "disabled", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    disabled: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Iterable[str]] = ..., weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Move(_message.Message):
+    __slots__ = ("name", "before", "after", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: str
+    after: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("id", "now", "after_pass", "anew")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    AFTER_PASS_FIELD_NUMBER: _ClassVar[int]
+    ANEW_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    now: int
+    after_pass: int
+    anew: int
+    def __init__(self, id: _Optional[str] = ..., now: _Optional[int] = ..., after_pass: _Optional[int] = ..., anew: _Optional[int] = ...) -> None: ...
+
 class Plugin(_message.Message):
     __slots__ = ("name", "source", "order", "on", "weight", "hooks", "calls", "failures", "seconds", "slow")
     NAME_FIELD_NUMBER: _ClassVar[int]

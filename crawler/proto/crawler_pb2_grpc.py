@@ -118,6 +118,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                 _registered_method=True)
+        self.DryRunScheduler = channel.unary_unary(
+                '/CrawlerMaster/DryRunScheduler',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
+                _registered_method=True)
         self.ResetScheduler = channel.unary_unary(
                 '/CrawlerMaster/ResetScheduler',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -440,6 +445,15 @@ class CrawlerMasterServicer:
         """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
         plugins alone. What the request does not give stays as it is when the leader carries it out.
         The change counts from the next pass on, for later leaders too, and moves no running task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunScheduler(self, request, context):
+        """POST /crawler/scheduler/dry-run, body: as for PUT /crawler/scheduler. Nothing changes. The answer
+        tells what the scheduler would do. The leader makes one at a time, and stops before the deadline
+        of the call: RESOURCE_EXHAUSTED while it makes another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -806,6 +820,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.UpdateScheduler,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            ),
+            'DryRunScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunScheduler,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.DryRun.SerializeToString,
             ),
             'ResetScheduler': grpc.unary_unary_rpc_method_handler(
                     servicer.ResetScheduler,
@@ -1432,6 +1451,33 @@ class CrawlerMaster:
             '/CrawlerMaster/UpdateScheduler',
             crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DryRunScheduler',
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
             options,
             channel_credentials,
             insecure,

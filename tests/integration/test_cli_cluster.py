@@ -195,6 +195,37 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
     ]
 
 
+def test_a_dry_run_tells_what_would_happen_and_what_only_if_tasks_were_placed_again(run):
+    backend = FakeBackend()
+    status, lines, _ = run(backend, "plugins", "--disable", "gpu", "--dry-run")
+    assert (status, backend.switched) == (0, False)
+    assert [" ".join(line.split()) for line in lines] == [
+        "dry run: nothing was changed",
+        "",
+        "WORKER TASKS NOW AFTER THE PASS ALL PLACED AGAIN",
+        "w-1 5 7 6",
+        "w-2 0 0 1",
+        "",
+        "The next pass would place 2 of 3 tasks that wait.",
+        "a: waits → w-1",
+        "b: w-9 → w-1",
+        "c: waits → no worker (no worker suits: w-1 has no GPU)",
+        "",
+        "Tasks that have a worker stay there: a change of the policy moves none of them.",
+        "If each were placed again, 1 of 4 tasks would get another worker.",
+        "d: w-1 → w-2",
+        "1 more task could not be asked about before the time was over.",
+        "the plugin gold failed about w-2 and was skipped: KeyError: 'karat'",
+    ]
+
+
+@pytest.mark.parametrize("command", ["plugins", "strategy"])
+def test_a_dry_run_of_nothing_is_refused(run, command):
+    status, _, error = run(FakeBackend(), command, "--dry-run")
+    assert status == 2
+    assert "--dry-run tries a change: give" in error
+
+
 class ItsCrawls:
     """A worker with two crawl processes, or one that does not answer."""
 

@@ -167,6 +167,7 @@ CLI = (
         "completion",
         "delete",
         "deploy",
+        "dry_run",
         "explain",
         "given",
         "task_names",

@@ -46,6 +46,7 @@ NEEDS: Mapping[str, Need] = {
     "crawler.leader": Need.READ,
     "crawler.scheduler": Need.READ,
     "crawler.update_scheduler": Need.CLUSTER,
+    "crawler.dry_run": Need.CLUSTER,
     "crawler.reset_scheduler": Need.CLUSTER,
     "crawler.drain": Need.CLUSTER,
     "crawler.uncordon": Need.CLUSTER,

@@ -22,7 +22,7 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
-from crawler.model.policy import Explanation, SchedulerView
+from crawler.model.policy import DryRun, Explanation, SchedulerView
 from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
@@ -106,6 +106,11 @@ def node(load: NodeLoad) -> dict[str, Any]:
 def scheduler(view: SchedulerView) -> dict[str, Any]:
     """Return the policy and the plugins of the scheduler."""
     return _body(pb.Scheduler.DESCRIPTOR, fields.of_scheduler(view))
+
+
+def dry_run(found: DryRun) -> dict[str, Any]:
+    """Return what the scheduler would do after a change of the policy."""
+    return _body(pb.DryRun.DESCRIPTOR, fields.of_dry_run(found))
 
 
 def explanation(found: Explanation) -> dict[str, Any]:

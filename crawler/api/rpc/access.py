@@ -41,6 +41,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}DrainNode": Need.CLUSTER,
     f"{_MASTER}UncordonNode": Need.CLUSTER,
     f"{_MASTER}UpdateScheduler": Need.CLUSTER,
+    f"{_MASTER}DryRunScheduler": Need.CLUSTER,
     f"{_MASTER}ResetScheduler": Need.CLUSTER,
     f"{_MASTER}CreateToken": Need.CLUSTER,
     f"{_MASTER}ListTokens": Need.CLUSTER,

@@ -51,7 +51,7 @@ from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.item_files import ItemFolders
 from crawler.model.logs import LogPart, LogQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
@@ -224,6 +224,11 @@ class Client(ProjectCalls):
         return policy_codec.scheduler_from(
             self._ask("UpdateScheduler", policy_codec.change_message(change), call)
         )
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        answer = self._read("DryRunScheduler", policy_codec.change_message(change), call)
+        return policy_codec.dry_run_from(answer)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the leader's settings."""

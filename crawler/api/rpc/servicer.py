@@ -191,6 +191,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
             self._service.backend(call).update_scheduler(change, call)
         )
 
+    def DryRunScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.DryRun:
+        """Tell what the scheduler would do after a change of the policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.dry_run_message(self._service.backend(call).dry_run(change, call))
+
     def ResetScheduler(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> pb.Scheduler:

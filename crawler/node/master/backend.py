@@ -17,7 +17,7 @@ from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
     Node,
@@ -167,6 +167,10 @@ class LeaderBackend:
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
         """Change the policy. It applies from the next pass on."""
         return self._policy.change(change)
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        return self._policy.dry_run(change, call)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the settings."""

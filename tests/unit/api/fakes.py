@@ -31,13 +31,16 @@ from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.policy import (
     LAST,
     STRATEGY,
+    DryRun,
     Explanation,
     Fault,
     Judgement,
+    Move,
     PluginView,
     Policy,
     SchedulerView,
     Score,
+    Share,
     WorkerVerdict,
 )
 from crawler.model.projects import Project, ProjectView
@@ -212,6 +215,19 @@ class FakeBackend:
             raise InvalidArgument(f"strategy: {change.strategy!r} is unknown")
         self.policy, self.switched = change.applied_to(self.policy), True
         return self._view()
+
+    def dry_run(self, change, call):
+        self._enter(call)
+        if change.strategy not in (None, *STRATEGIES):
+            raise InvalidArgument(f"strategy: {change.strategy!r} is unknown")
+        return DryRun(
+            change.applied_to(self.policy),
+            *(3, 2, [Move("a", "", "w-1"), Move("b", "w-9", "w-1")]),
+            [Move("c", "", "", "no worker suits: w-1 has no GPU")],
+            *(5, 4, 1, [Move("d", "w-1", "w-2")]),
+            [Share("w-1", 5, 7, 6), Share("w-2", 0, 0, 1)],
+            [Fault("gold", "filter_nodes", "KeyError: 'karat'", "w-2")],
+        )
 
     def reset_scheduler(self, call):
         self._enter(call)

@@ -59,6 +59,7 @@ def schemas() -> dict[str, Schema]:
         pb.ListNodesResponse,
         pb.Explanation,
         pb.Scheduler,
+        pb.DryRun,
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,

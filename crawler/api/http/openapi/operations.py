@@ -150,6 +150,12 @@ OPERATIONS: Mapping[str, Operation] = {
         _WRITES | _BODY,
         "PolicyChange",
     ),
+    "crawler.dry_run": Operation(
+        "dryRunScheduler",
+        ref("DryRun"),
+        _READS | _BODY,
+        "PolicyChange",
+    ),
     "crawler.reset_scheduler": Operation("resetScheduler", ref("Scheduler"), _WRITES),
     "crawler.create_token": Operation("createToken", ref("Token"), _WRITES | _BODY, "TokenWish"),
     "crawler.tokens": Operation("listTokens", ref("ListTokensResponse"), _READS),
