@@ -16,7 +16,9 @@ from crawler.dashboard import (
     access_page,
     alerts_page,
     cluster_page,
+    projects_page,
     scheduler_page,
+    schedules_page,
     signing_in,
     tasks_page,
 )
@@ -40,7 +42,16 @@ from crawler.dashboard.writing import PREFIX, part, path
 from crawler.errors import CrawlerError, Unauthenticated
 from crawler.settings.oidc import OidcSettings
 
-VIEWS = (access_page, alerts_page, cluster_page, scheduler_page, signing_in, tasks_page)
+VIEWS = (
+    access_page,
+    alerts_page,
+    cluster_page,
+    projects_page,
+    scheduler_page,
+    schedules_page,
+    signing_in,
+    tasks_page,
+)
 """Each adds its paths to `pages`."""
 
 GUARDS = {
