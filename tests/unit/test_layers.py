@@ -152,6 +152,7 @@ CLI = (
     *(
         "add",
         "as_json",
+        "bundles",
         "completion",
         "delete",
         "deploy",
