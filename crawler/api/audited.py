@@ -20,6 +20,7 @@ from crawler.model.history import Event, Run, RunQuery
 from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 
@@ -272,10 +273,15 @@ class AuditedBackend:
             self._find().test_alert(channel, call)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept a worker's reports."""
-        return self._find().report(node_id, reports, call, load)
+        return self._find().report(node_id, reports, call, load, over)
 
     def _changing(self, action: str, name: str, change: Callable[[Backend], Resource]) -> Resource:
         """Change a task, and record that with the task's id."""

@@ -19,6 +19,7 @@ from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerVie
 from crawler.model.projects import ProjectView, Version
 from crawler.model.projects import absent as no_project
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish, absent
 from crawler.model.secrets import Secret, SecretWish
 
@@ -268,7 +269,12 @@ class BoundedBackend:
         self._refuse()
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Refuse: no node is bounded."""
         self._refuse()

@@ -278,6 +278,16 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
                 _registered_method=True)
+        self.GetTaskStatistics = channel.unary_unary(
+                '/CrawlerMaster/GetTaskStatistics',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
+                _registered_method=True)
+        self.ListSpiders = channel.unary_unary(
+                '/CrawlerMaster/ListSpiders',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/CrawlerMaster/ListAlerts',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -397,7 +407,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=&label=&search=&spider=&node=&sort=
+        &descending=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -682,6 +693,22 @@ class CrawlerMasterServicer:
 
     def ReadItemFile(self, request, context):
         """The bytes of one of these files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTaskStatistics(self, request, context):
+        """GET /crawler/resource/{name}/statistics: what the crawls of a task count now, as its workers tell
+        it. Any master asks them. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpiders(self, request, context):
+        """GET /crawler/spiders: which spiders the live workers offer and the projects have, and which
+        parameters each takes. Any master asks the workers, and keeps what they tell.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -979,6 +1006,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ReadItemFile,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
+            ),
+            'GetTaskStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaskStatistics,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.SerializeToString,
+            ),
+            'ListSpiders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpiders,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -2325,6 +2362,60 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def GetTaskStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetTaskStatistics',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpiders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListSpiders',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAlerts(request,
             target,
             options=(),
@@ -2556,6 +2647,11 @@ class CrawlerWorkerStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
                 _registered_method=True)
+        self.ListOffered = channel.unary_unary(
+                '/CrawlerWorker/ListOffered',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+                _registered_method=True)
         self.ReadItems = channel.unary_unary(
                 '/CrawlerWorker/ReadItems',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
@@ -2612,6 +2708,13 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOffered(self, request, context):
+        """For masters only: the spiders that the worker offers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadItems(self, request, context):
         """For masters only: bytes of one of them.
         """
@@ -2651,6 +2754,11 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListItems,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ListOffered': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOffered,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ReadItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadItems,
@@ -2823,6 +2931,33 @@ class CrawlerWorker:
             '/CrawlerWorker/ListItems',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOffered(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListOffered',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
             options,
             channel_credentials,
             insecure,

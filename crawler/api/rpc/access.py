@@ -69,6 +69,8 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
+    f"{_MASTER}GetTaskStatistics": Need.READ,
+    f"{_MASTER}ListSpiders": Need.READ,
     f"{_MASTER}ReadLogs": Need.READ,
     f"{_MASTER}ListItemFiles": Need.READ,
     f"{_MASTER}ReadItemFile": Need.READ,
@@ -84,6 +86,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_WORKER}ListLogs": Need.NODES,
     f"{_WORKER}ReadLog": Need.NODES,
     f"{_WORKER}ListItems": Need.NODES,
+    f"{_WORKER}ListOffered": Need.NODES,
     f"{_WORKER}ReadItems": Need.NODES,
 }
 """What each method needs. A method that is not here needs what a node needs."""

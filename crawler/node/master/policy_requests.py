@@ -70,7 +70,7 @@ class PolicyRequests:
 
         Raises NotFound, Conflict, LeadershipLost, Retryable.
         """
-        node_id = self._worker(node)
+        node_id = self.worker_id(node)
         if node_id not in self._decisions.cordoned:
             self._decisions.cordon(self._leadership, Cordon(node_id, self._clock.time_ns()))
             self._writer.wake()
@@ -78,10 +78,22 @@ class PolicyRequests:
 
     def uncordon(self, node: str) -> str:
         """Let a worker take tasks again. Return its id. Raises as `cordon` does."""
-        node_id = self._worker(node)
+        node_id = self.worker_id(node)
         self._decisions.uncordon(self._leadership, node_id)
         self._writer.wake()
         return node_id
+
+    def worker_id(self, node: str) -> str:
+        """Return the id of a worker, given its id or its name. Raises NotFound."""
+        candidates = self._mirrors.cluster_state.candidates
+        short = node.removeprefix(f"{WORKER}-")  # worker-2, as logs and tables have it
+        for node_id in (node, self._mirrors.keys.node_id(WORKER, short)):
+            if node_id in candidates or node_id in self._decisions.cordoned:
+                return node_id
+        raise NotFound(
+            f"no worker {node!r} is registered; `crawler nodes`, or GET"
+            " /crawler/node, lists those that are"
+        )
 
     def _check_named(self, change: PolicyChange) -> None:
         """Raise InvalidArgument for a plugin that is not loaded, because the change would have no
@@ -103,16 +115,4 @@ class PolicyRequests:
             else self._framework.own.strategy,
             policy.disabled & names,
             {name: weight for name, weight in policy.weights.items() if name in names},
-        )
-
-    def _worker(self, node: str) -> str:
-        """Return the id of a worker, given its id or its name. Raises NotFound."""
-        candidates = self._mirrors.cluster_state.candidates
-        short = node.removeprefix(f"{WORKER}-")  # worker-2, as logs and tables have it
-        for node_id in (node, self._mirrors.keys.node_id(WORKER, short)):
-            if node_id in candidates or node_id in self._decisions.cordoned:
-                return node_id
-        raise NotFound(
-            f"no worker {node!r} is registered; `crawler nodes`, or GET"
-            " /crawler/node, lists those that are"
         )
