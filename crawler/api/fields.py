@@ -28,6 +28,7 @@ from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret
+from crawler.model.task_statistics import CrawlPart, TaskStatistics
 
 Fields = Mapping[str, Any]
 """The fields by their names in crawler.proto. None means that the field is absent."""
@@ -384,4 +385,25 @@ def _of_verdict(verdict: WorkerVerdict) -> Fields:
             for score in verdict.scores
         ],
         "total": verdict.total,
+    }
+
+
+def of_task_statistics(found: TaskStatistics) -> Fields:
+    """Return the fields of the statistics of a task: a TaskStatistics."""
+    return {
+        "name": found.name,
+        "statistics": found.statistics and found.statistics.to_json(),
+        "parts": [_of_crawl_part(each) for each in found.parts],
+    }
+
+
+def _of_crawl_part(part: CrawlPart) -> Fields:
+    return {
+        "name": part.name,
+        "node": part.node,
+        "statistics": part.statistics and part.statistics.to_json(),
+        "age_s": part.age_s,
+        "of_head": part.of_head,
+        "silent": part.silent,
+        "note": part.note,
     }

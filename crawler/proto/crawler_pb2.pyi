@@ -1003,6 +1003,34 @@ class LogPassage(_message.Message):
     open: bool
     def __init__(self, data: _Optional[bytes] = ..., offset: _Optional[int] = ..., open: _Optional[bool] = ...) -> None: ...
 
+class TaskStatistics(_message.Message):
+    __slots__ = ("name", "statistics", "parts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    statistics: _struct_pb2.Struct
+    parts: _containers.RepeatedCompositeFieldContainer[CrawlPart]
+    def __init__(self, name: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[CrawlPart, _Mapping]]] = ...) -> None: ...
+
+class CrawlPart(_message.Message):
+    __slots__ = ("name", "node", "statistics", "age_s", "of_head", "silent", "note")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    AGE_S_FIELD_NUMBER: _ClassVar[int]
+    OF_HEAD_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    node: str
+    statistics: _struct_pb2.Struct
+    age_s: float
+    of_head: bool
+    silent: bool
+    note: str
+    def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., age_s: _Optional[float] = ..., of_head: _Optional[bool] = ..., silent: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+
 class ItemFolders(_message.Message):
     __slots__ = ("folders", "notes")
     FOLDERS_FIELD_NUMBER: _ClassVar[int]

@@ -263,6 +263,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
                 _registered_method=True)
+        self.GetTaskStatistics = channel.unary_unary(
+                '/CrawlerMaster/GetTaskStatistics',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/CrawlerMaster/ListAlerts',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -647,6 +652,14 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTaskStatistics(self, request, context):
+        """GET /crawler/resource/{name}/statistics: what the crawls of a task count now, as its workers tell
+        it. Any master asks them. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlerts(self, request, context):
         """GET /crawler/alerts: what the rules found (docs/alerts.md); those that fire first.
         """
@@ -924,6 +937,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ReadItemFile,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
+            ),
+            'GetTaskStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaskStatistics,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -2178,6 +2196,33 @@ class CrawlerMaster:
             '/CrawlerMaster/ReadItemFile',
             crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTaskStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetTaskStatistics',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
             options,
             channel_credentials,
             insecure,

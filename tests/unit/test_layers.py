@@ -48,7 +48,7 @@ LAYERS = {
         {"bounded", "fields", "trail"},
         {"audited"},
         {"service"},
-        {"bounded_crawls", "task_items", "task_logs"},
+        {"bounded_crawls", "task_items", "task_logs", "task_statistics"},
         {"http", "rpc"},
     ],
     "node": [

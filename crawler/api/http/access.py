@@ -37,6 +37,7 @@ NEEDS: Mapping[str, Need] = {
     "crawler.explain": Need.READ,
     "crawler.logs": Need.READ,
     "crawler.items": Need.READ,
+    "crawler.statistics": Need.READ,
     "crawler.nodes": Need.READ,
     "crawler.leader": Need.READ,
     "crawler.scheduler": Need.READ,

@@ -33,6 +33,7 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    statistics_routes,
 )
 from crawler.api.http.access import CALLER, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
@@ -65,6 +66,7 @@ PATHS_OF_THE_API = (
     routes,
     log_routes,
     item_routes,
+    statistics_routes,
     schedule_routes,
     project_routes,
     cluster_routes,

@@ -27,6 +27,7 @@ from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
+from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 
@@ -191,6 +192,11 @@ def history(found: Sequence[Event]) -> dict[str, Any]:
 def runs(found: Sequence[Run]) -> dict[str, Any]:
     """Return runs."""
     return {"runs": [_body(pb.Run.DESCRIPTOR, fields.of_run(each)) for each in found]}
+
+
+def task_statistics(found: TaskStatistics) -> dict[str, Any]:
+    """Return the statistics of a task."""
+    return _body(pb.TaskStatistics.DESCRIPTOR, fields.of_task_statistics(found))
 
 
 def log_lines(part: LogPart) -> Iterator[bytes]:

@@ -66,6 +66,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
+    f"{_MASTER}GetTaskStatistics": Need.READ,
     f"{_MASTER}ReadLogs": Need.READ,
     f"{_MASTER}ListItemFiles": Need.READ,
     f"{_MASTER}ReadItemFile": Need.READ,

@@ -26,6 +26,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    statistics_codec,
     tls,
     token_codec,
 )
@@ -51,6 +52,7 @@ from crawler.model.policy import Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 
@@ -323,6 +325,11 @@ class Client(ProjectCalls):
         timeout_s = None if query.follow else STREAM_S
         message = log_codec.query_message(query)
         return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
+
+    def task_statistics(self, name: str, call: Call) -> TaskStatistics:
+        """Return what the crawls of a task count now. Raises NotFound."""
+        answer = self._read("GetTaskStatistics", pb.ResourceSpec(name=name), call)
+        return statistics_codec.task_from(answer)
 
     def item_files(self, name: str, call: Call) -> ItemFolders:
         """Return which files of items the workers have of a task."""

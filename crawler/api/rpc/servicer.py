@@ -19,6 +19,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    statistics_codec,
     token_codec,
 )
 from crawler.api.rpc.access import present_caller
@@ -28,6 +29,7 @@ from crawler.api.rpc.project_servicer import ProjectServicer
 from crawler.api.service import Service
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
+from crawler.api.task_statistics import TaskCounts
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -331,6 +333,15 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         query = log_schemas.load_query(log_codec.query_fields(request))
         found = TaskLog(self._service.backend, self._reach, query, call).parts()
         return map(log_codec.part_message, takewhile(lambda _: context.is_active(), found))
+
+    def GetTaskStatistics(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.TaskStatistics:
+        """Return what the crawls of a task count now."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        found = TaskCounts(self._service.backend, self._reach, name, call).whole()
+        return statistics_codec.task_message(found)
 
     def ListItemFiles(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext

@@ -26,6 +26,9 @@ _REQUESTS_ONLY = frozenset({"restart", "wait_for_spider", "disable", "enable", "
 _SECRETS = frozenset({"Secret.value"})
 """The fields of messages that no answer has, by their names, and by those of their messages."""
 
+_STATISTICS = frozenset({"TaskStatistics.statistics", "CrawlPart.statistics"})
+"""The structs that are statistics."""
+
 _GOOGLE = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.ListValue": {"type": "array"},
@@ -64,6 +67,7 @@ def schemas() -> dict[str, Schema]:
         pb.ListRunsResponse,
         pb.ListAlertsResponse,
         pb.ListAlertRulesResponse,
+        pb.TaskStatistics,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
@@ -159,6 +163,8 @@ def _inner(field: FieldDescriptor) -> Any:
 
 def _of_field(field: FieldDescriptor) -> Schema:
     message = field.message_type
+    if field.full_name in _STATISTICS:
+        return ref("Statistics")
     if message is not None and message.GetOptions().map_entry:
         value = message.fields_by_name["value"]
         return {"type": "object", "additionalProperties": _of_value(value)}

@@ -138,6 +138,7 @@ OPERATIONS: Mapping[str, Operation] = {
         query=(_ID, _EPOCH, _SKIP_MISSING),
         types=("application/x-ndjson",),
     ),
+    "crawler.statistics": Operation("getTaskStatistics", ref("TaskStatistics"), _READS | _NAMED),
     "crawler.nodes": Operation("listNodes", ref("ListNodesResponse"), _READS),
     "crawler.drain": Operation("drainNode", ref("NodeInfo"), _WRITES | _NAMED),
     "crawler.uncordon": Operation("uncordonNode", ref("NodeInfo"), _WRITES | _NAMED),
