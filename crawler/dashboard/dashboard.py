@@ -18,6 +18,9 @@ from crawler.dashboard import (
     cluster_page,
     scheduler_page,
     signing_in,
+    task_items_page,
+    task_log_page,
+    task_page,
     tasks_page,
 )
 from crawler.dashboard.asked import (
@@ -34,6 +37,7 @@ from crawler.dashboard.asked import (
     show,
 )
 from crawler.dashboard.live import Streams
+from crawler.dashboard.log_tails import Tails
 from crawler.dashboard.sessions import Sessions
 from crawler.dashboard.writing import PREFIX, part, path
 from crawler.errors import CrawlerError, Unauthenticated
@@ -41,7 +45,17 @@ from crawler.settings.oidc import OidcSettings
 
 ROOT = "dashboard_root"
 """The endpoint that leads to the pages."""
-VIEWS = (access_page, alerts_page, cluster_page, scheduler_page, signing_in, tasks_page)
+VIEWS = (
+    access_page,
+    alerts_page,
+    cluster_page,
+    scheduler_page,
+    signing_in,
+    task_items_page,
+    task_log_page,
+    task_page,
+    tasks_page,
+)
 """Each adds its paths to `pages`."""
 
 GUARDS = {
@@ -79,7 +93,8 @@ class Dashboard:
         """`secrets` return the secret of the cluster's nodes, and the former one."""
         sessions = Sessions(*secrets, clock)
         streams = Streams(clock, lambda why: part("parts.html", "trouble", why))
-        self._desk = Desk(service, doors, reach, sessions, streams, oidc, clock, node)
+        tails = Tails(clock, lambda line: part("log_line.html", "line", line))
+        self._desk = Desk(service, doors, reach, sessions, streams, tails, oidc, clock, node)
 
     def begin(self, app: Flask) -> None:
         """Let an application have them."""
@@ -95,6 +110,7 @@ class Dashboard:
     def stop(self) -> None:
         """End all that is watched."""
         self._desk.streams.stop()
+        self._desk.tails.stop()
 
 
 @page("/<path:rest>")
