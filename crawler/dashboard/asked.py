@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Response, current_app, g, redirect, request
 
-from crawler import __version__
+import crawler
 from crawler.api.backend import Backend, Call
 from crawler.api.doors import Doors
 from crawler.api.http.access import CALLER
@@ -53,7 +53,9 @@ pages = Blueprint(
 )
 """The routes of the page. The static files are those of this package."""
 
-NEEDS: dict[str, Need] = {"dashboard.static": Need.NOTHING}
+ROOT = "dashboard_root"
+"""The endpoint that leads to the pages."""
+NEEDS: dict[str, Need] = {ROOT: Need.NOTHING, "dashboard.static": Need.NOTHING}
 """What each route needs, by its endpoint."""
 ACTIONS: dict[str, str] = {}
 """The words of the audit for actions, by their endpoints."""
@@ -216,7 +218,7 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
         section=request.path.removeprefix(writing.PREFIX).strip("/").partition("/")[0] or "cluster",
         sections=writing.SECTIONS,
         node=desk().node,
-        version=__version__,
+        version=crawler.__version__,
         **values,
     )
     return Response(text, status, content_type="text/html; charset=utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from crawler.api.doors import Doors
@@ -27,6 +27,7 @@ from crawler.dashboard.asked import (
     ACTIONS,
     EXTENSION,
     NEEDS,
+    ROOT,
     Desk,
     keep_session,
     own_path,
@@ -43,8 +44,6 @@ from crawler.dashboard.writing import PREFIX, part, path
 from crawler.errors import CrawlerError, Unauthenticated
 from crawler.settings.oidc import OidcSettings
 
-ROOT = "dashboard_root"
-"""The endpoint that leads to the pages."""
 VIEWS = (
     access_page,
     alerts_page,
@@ -75,7 +74,6 @@ GUARDS = {
 class Dashboard:
     """The pages of one master. It is what `api.http.pages` asks for."""
 
-    blueprint: Blueprint = pages
     needs = NEEDS
     actions = ACTIONS
 

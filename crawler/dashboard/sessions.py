@@ -8,10 +8,8 @@ who is admitted with each request as if the token came with it: a revoked one en
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crawler.clock import Clock
+from crawler.coordination.sealing import CannotUnseal, Seals, key_id
 from crawler.errors import InvalidArgument, Unavailable
 
 ROTATE_S = 900.0
@@ -29,7 +28,8 @@ MOST_S = 7 * 86_400.0
 """A session is over after this time, whatever happens."""
 MOST_BYTES = 3800
 """Browsers drop cookies of more than 4,096 bytes, with their names."""
-NONCE_BYTES = 12
+SEALED = "a session of the dashboard"
+"""What a cookie is sealed as."""
 NS = 1_000_000_000
 
 NOT_READ = "this node has not read the secret of its cluster's nodes yet; try again in a second"
@@ -74,7 +74,7 @@ class Sessions:
     def cookie(self) -> str:
         """The name of the cookie. Nodes of several clusters on one machine share their cookies, for
         ports do not count: each cluster has a name of its own. Raises Unavailable."""
-        return f"crawler_{hashlib.sha256(b'cookie' + self._key(self._secret())).hexdigest()[:8]}"
+        return f"crawler_{key_id(self._key(self._secret()))}"
 
     def begun(self, token: str = "") -> Session:
         """Return a new session."""
@@ -97,44 +97,32 @@ class Sessions:
     def write(self, session: Session) -> str:
         """Return the text of its cookie. Raises Unavailable, and InvalidArgument if it is too
         long."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # only the page needs it
-
         made = replace(session, made_ns=self._clock.time_ns())
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = AESGCM(self._key(self._secret())).encrypt(nonce, _packed(made), None)
-        text = base64.urlsafe_b64encode(nonce + sealed).decode()
+        sealed = Seals([self._key(self._secret())]).seal(SEALED, _packed(made))
+        text = base64.urlsafe_b64encode(sealed).decode()
         if len(text) > MOST_BYTES:
             raise InvalidArgument(TOO_LONG.format(len(session.token)))
         return text
 
     def _opened(self, text: str) -> Session | None:
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        try:
-            data = base64.urlsafe_b64decode(text.encode())
-        except ValueError:
-            return None
-        for secret in filter(None, (self._secret(), self._former())):
-            with suppress(InvalidTag, ValueError, KeyError):
-                opened = AESGCM(self._key(secret)).decrypt(
-                    data[:NONCE_BYTES], data[NONCE_BYTES:], None
-                )
-                return _unpacked(opened)
+        keys = [self._key(self._secret()), *map(self._key, filter(None, [self._former()]))]
+        with suppress(CannotUnseal, ValueError):
+            return _unpacked(Seals(keys).unseal(SEALED, base64.urlsafe_b64decode(text)))
         return None
 
-    def _key(self, secret: str) -> bytes:
+    def _key(self, secret: str) -> str:
         if not secret:
             raise Unavailable(NOT_READ)
-        return hmac.digest(secret.encode(), b"sessions of the dashboard", "sha256")
+        made = hmac.digest(secret.encode(), b"sessions of the dashboard", "sha256")
+        return base64.b64encode(made).decode()
 
 
-def _packed(session: Session) -> bytes:
+def _packed(session: Session) -> str:
     told = [list(each) for each in session.told]
     fields: list[Any] = [session.token, session.csrf, session.began_ns, session.made_ns]
-    return json.dumps([*fields, told, session.kept], separators=(",", ":")).encode()
+    return json.dumps([*fields, told, session.kept], separators=(",", ":"))
 
 
-def _unpacked(data: bytes) -> Session:
+def _unpacked(data: str) -> Session:
     token, csrf, began_ns, made_ns, told, kept = json.loads(data)
     return Session(token, csrf, began_ns, made_ns, tuple(map(tuple, told)), kept)

@@ -18,7 +18,6 @@ CALLER = "crawler.caller"
 """The key in the environment of a request for who makes it."""
 
 NEEDS: Mapping[str, Need] = {
-    "dashboard_root": Need.NOTHING,
     "node.healthz": Need.NOTHING,
     "node.readyz": Need.NOTHING,
     "node.metrics": Need.METRICS,

@@ -260,13 +260,13 @@ def _admit_requests(
         if request.blueprint != node.name:
             limiter.admit("http", request.remote_addr or "")
         environ = request.environ
-        endpoint, named = request.endpoint, (request.view_args or {}).get("name", "")
+        endpoint, named = request.endpoint or "", (request.view_args or {}).get("name", "")
         about = named or f"{request.method} {request.path}"
-        found, need = approach(environ, endpoint, about), need_of(endpoint)
-        if pages is not None and request.blueprint == pages.blueprint.name:
-            need = pages.needs.get(endpoint or "", Need.NODES)
+        found, need = approach(environ, endpoint, about), need_of(request.endpoint)
+        if pages is not None and endpoint in pages.needs:
+            need = pages.needs[endpoint]
             shown = pages.authorization() if need is not Need.NOTHING else ""
-            action = pages.actions.get(endpoint or "", "")
+            action = pages.actions.get(endpoint, "")
             found = replace(found, authorization=shown or found.authorization, action=action)
         environ[CALLER] = doors.admit(found, need)
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from flask import Blueprint, Flask
+from flask import Flask
 
 from crawler.model.access import Need
 
 
 class Pages(Protocol):
     """The pages of a master."""
-
-    @property
-    def blueprint(self) -> Blueprint:
-        """Their routes. It answers their errors, too."""
-        ...
 
     @property
     def needs(self) -> Mapping[str, Need]:

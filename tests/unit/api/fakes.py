@@ -21,6 +21,7 @@ from crawler.api.service import Service
 from crawler.api.trail import Trail
 from crawler.clock import SystemClock
 from crawler.coordination.token_secret import hash_of, new_parts, new_salt
+from crawler.dashboard.dashboard import Dashboard
 from crawler.errors import AlreadyExists, InvalidArgument, NotFound
 from crawler.metrics import Metrics
 from crawler.model.access import NewToken, Role, Token
@@ -448,6 +449,7 @@ class Master:
         clock=None,
         bundles=None,
         reach=CrawlsClient,
+        has_pages=False,
     ):
         self.settings = settings or ApiSettings()
         self.election = FakeElection(backend)
@@ -459,6 +461,7 @@ class Master:
         known = NoTokens() if tokens is None else tokens
         told = {"people": people, "on_refused": trail.refused}
         self.doors = Doors(known, lambda: SECRET, SystemClock(), **told)
+        self.pages = self._pages(clock or SystemClock(), reach) if has_pages else None
         self.app = build_app(
             self.service,
             self.health,
@@ -468,6 +471,7 @@ class Master:
             doors=self.doors,
             clock=clock,
             reach=reach,
+            pages=self.pages,
         )
         self.servicer = Servicer(self.service, self.settings, reach)
         self.server = RpcServer(
@@ -483,6 +487,10 @@ class Master:
         )
         self.web = self.app.test_client()
 
+    def _pages(self, clock, reach):
+        secrets = (lambda: SECRET), str
+        return Dashboard(self.service, self.doors, secrets, self.settings, clock, reach=reach)
+
     @property
     def address(self):
         return f"127.0.0.1:{self.server.port}"
@@ -493,6 +501,8 @@ class Master:
 
     def stop(self):
         self.election.peers.close()
+        if self.pages:
+            self.pages.stop()
         self.server.stop(0.2)
 
 
