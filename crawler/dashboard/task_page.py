@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from flask import Response, request
+from flask import Response
 
 from crawler.api.backend import Call
 from crawler.dashboard.asked import action, allowed, backend, call, desk, page, show, stream
@@ -13,7 +13,6 @@ from crawler.dashboard.live import Shown
 from crawler.dashboard.task_seen import TaskSeen, TaskWatch
 from crawler.dashboard.tasks_page import BULK, Act
 from crawler.dashboard.writing import part
-from crawler.errors import InvalidArgument, shown
 from crawler.model.access import Need
 from crawler.model.policy import LAST
 from crawler.model.records import Resource
@@ -24,6 +23,8 @@ ACTS: Mapping[str, tuple[str, str, Act]] = {
     "again": ("Begin anew", "begun anew", lambda asked, *given: asked.again(*given)),
 }
 """What can be done with a task: its name, and what has become of it then."""
+NOTED = {word: f"task.{word}" for word in ACTS}
+"""What the audit calls each."""
 PARTS = ("head", "acts", "facts", "numbers", "statuses", "hosts", "runs", "explained")
 """The parts of the page that change alone."""
 
@@ -42,15 +43,20 @@ def task_live(name: str) -> Response:
     return stream("task", lambda call: _shown(watch, call, may))
 
 
-@action("/tasks/<name>/do", Need.TASKS)
-def change_task(name: str) -> str:
-    """Do one of the things of `ACTS` with it. The query says which."""
-    word = request.args.get("act", "")
-    if word not in ACTS:
-        raise InvalidArgument(f"act: {shown(word)} is not allowed; allowed are {', '.join(ACTS)}")
-    asking = call()
-    ACTS[word][2](backend(asking), _named(name), asking)
-    return f"{name} is {ACTS[word][1]}."
+def _acting(word: str, noted: str) -> None:
+    """Let people do one of the things of `ACTS`."""
+
+    def change(name: str) -> str:
+        asking = call()
+        ACTS[word][2](backend(asking), _named(name), asking)
+        return f"{name} is {ACTS[word][1]}."
+
+    change.__name__ = f"{word}_task"
+    action(f"/tasks/<name>/{word}", Need.TASKS, noted)(change)
+
+
+for _word, _noted in NOTED.items():
+    _acting(_word, _noted)
 
 
 def acts(task: Resource) -> Iterator[tuple[str, str, str]]:
