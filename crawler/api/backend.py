@@ -14,9 +14,10 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.model.sorting import TOLD_STATES
@@ -37,6 +38,9 @@ class Call:
     """Who makes it; None if this process does."""
     cause: str = ""
     """What makes this process do it, for the history."""
+    trace: str = ""
+    """The span of a trace to which it belongs, as a W3C traceparent; empty if there are no
+    traces."""
 
     @property
     def bounds(self) -> Mapping[str, str]:
@@ -176,6 +180,13 @@ class Backend(Protocol):
         """
         ...
 
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy. Nothing changes.
+
+        Raises InvalidArgument; Overloaded while another dry run goes on.
+        """
+        ...
+
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the leader's settings."""
         ...
@@ -312,8 +323,13 @@ class Backend(Protocol):
         ...
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept a worker's reports and its load. Return the names of the refused runs, which are
-        no longer current."""
+        no longer current. `over` are statistics of runs that are over, for the history."""
         ...

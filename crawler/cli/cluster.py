@@ -45,12 +45,21 @@ def nodes(master: str, processes: bool, as_json: bool) -> None:
     """List the live nodes, and how many tasks each worker has."""
     with connected(master) as client:
         loads = client.nodes(CALL)
-    if processes:
-        return _show_processes(loads, as_json)
-    if as_json:
-        return show_json_lines(map(bodies.node, loads))
+        if processes:
+            return _show_processes(loads, as_json)
+        if as_json:
+            return show_json_lines(map(bodies.node, loads))
+        leader = _leader_of(client)
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
-    show_table(headers, [_node_row(load) for load in loads])
+    show_table(headers, [_node_row(load, leader) for load in loads])
+
+
+def _leader_of(client: Client) -> str:
+    """Return the address of the master that leads; empty if nobody knows."""
+    try:
+        return client.leader(CALL).address
+    except CrawlerError:
+        return ""
 
 
 def _show_processes(loads: Sequence[NodeLoad], as_json: bool) -> None:
@@ -147,13 +156,15 @@ def task(master: str, name: str, as_json: bool) -> None:
         click.echo(line)
 
 
-def _node_row(load: NodeLoad) -> tuple[object, ...]:
+def _node_row(load: NodeLoad, leader: str) -> tuple[object, ...]:
     node = load.node
     used = {
         quantity: f"{load.used.get(quantity, 0.0):g}/{node.capacity.get(quantity, math.inf):g}"
         for quantity in {*load.used, *node.capacity}
     }
     state = "cordoned" if load.cordoned else "leaving" if node.draining else ""
+    if load.role == "master" and node.address == leader:
+        state = "leads"
     taints = " ".join(map(str, node.taints))
     labels = tables.pairs(node.labels)
     counts = (load.unfinished, load.resources)

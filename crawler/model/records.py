@@ -266,6 +266,9 @@ class Resource:
     digest: str = ""
     """The bundle of its project that its run has. It is chosen when the run gets its first owner;
     empty before, and for a task without a project."""
+    trace: str = ""
+    """The span of the request that asked for its run, as a W3C traceparent; empty if there was
+    none."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -319,7 +322,8 @@ class Resource:
             *(self.failed_on, self.kills, self.blame, self.interruption),
             *(self.generation, self.resumes),
             *(self.spec.workers > 1, self.shard_counts if goes_on else NO_SHARD_COUNTS),
-            *(self.paused or NOT_PAUSED, False, self.run, self.digest, self.foreign, 0, 0),
+            *(self.paused or NOT_PAUSED, False, self.run, self.digest),
+            *(self.trace, self.foreign, 0, 0),
         )
         return _frozen(made)
 

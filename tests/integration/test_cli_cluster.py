@@ -10,13 +10,14 @@ from gevent.event import Event
 
 from crawler.api.backend import NodeLoad, Page
 from crawler.api.rpc import any_client
+from crawler.api.rpc.client import Client
 from crawler.cli import cluster, drain, main
 from crawler.cli import master as master_of_command
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import Counts, Owner, Pause, Resource, Spec, State
+from crawler.model.records import Counts, Leader, Node, Owner, Pause, Resource, Spec, State
 from crawler.model.sorting import TOLD_STATES
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
@@ -192,6 +193,37 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
         "  random",
         "the stored policy is not in force: no such strategy",
     ]
+
+
+def test_a_dry_run_tells_what_would_happen_and_what_only_if_tasks_were_placed_again(run):
+    backend = FakeBackend()
+    status, lines, _ = run(backend, "plugins", "--disable", "gpu", "--dry-run")
+    assert (status, backend.switched) == (0, False)
+    assert [" ".join(line.split()) for line in lines] == [
+        "dry run: nothing was changed",
+        "",
+        "WORKER TASKS NOW AFTER THE PASS ALL PLACED AGAIN",
+        "w-1 5 7 6",
+        "w-2 0 0 1",
+        "",
+        "The next pass would place 2 of 3 tasks that wait.",
+        "a: waits → w-1",
+        "b: w-9 → w-1",
+        "c: waits → no worker (no worker suits: w-1 has no GPU)",
+        "",
+        "Tasks that have a worker stay there: a change of the policy moves none of them.",
+        "If each were placed again, 1 of 4 tasks would get another worker.",
+        "d: w-1 → w-2",
+        "1 more task could not be asked about before the time was over.",
+        "the plugin gold failed about w-2 and was skipped: KeyError: 'karat'",
+    ]
+
+
+@pytest.mark.parametrize("command", ["plugins", "strategy"])
+def test_a_dry_run_of_nothing_is_refused(run, command):
+    status, _, error = run(FakeBackend(), command, "--dry-run")
+    assert status == 2
+    assert "--dry-run tries a change: give" in error
 
 
 class ItsCrawls:
@@ -445,3 +477,17 @@ def test_explaining_says_where_each_shard_is_or_why_it_waits(run, monkeypatch):
         "what follows judges books alone, the head; for another crawl of the task:"
         " crawler explain books~1"
     )
+
+
+def test_of_the_masters_the_one_that_leads_is_shown(run, monkeypatch):
+    loads = [NodeLoad(Node(f"m-{n}", f"h:{n}"), "master", 0, 0) for n in (1, 2)]
+    monkeypatch.setattr(Client, "leader", lambda self, call: Leader("master2-h:2", "h:2"))
+    status, [_, first, second], _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in first, "leads" in second) == (0, False, True)
+
+    def nobody(self, call):
+        raise Unavailable("nobody leads")
+
+    monkeypatch.setattr(Client, "leader", nobody)
+    status, out, _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in "".join(out)) == (0, False)

@@ -47,6 +47,7 @@ from tests.mutants import (
     shared_items,
     tasks_going_on,
     tls,
+    tracing,
 )
 from tests.mutants.mutant import Mutant
 
@@ -85,6 +86,7 @@ PARTS = (
     api,
     alerts,
     audit,
+    tracing,
 )
 _PASSED, _FAILED = 0, 1
 """How pytest ends when it ran a test."""

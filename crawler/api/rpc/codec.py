@@ -33,6 +33,7 @@ from crawler.model.records import (
     State,
     WorkerLoad,
 )
+from crawler.model.run_statistics import MOST_BYTES, RunStatistics
 from crawler.model.shards import MAX_WORKERS
 from crawler.model.sorting import TOLD_STATES
 from crawler.proto import crawler_pb2 as pb
@@ -217,7 +218,10 @@ def node_from(message: pb.NodeInfo) -> NodeLoad:
 
 
 def reports_message(
-    node_id: str, reports: Sequence[Report], load: WorkerLoad
+    node_id: str,
+    reports: Sequence[Report],
+    load: WorkerLoad,
+    over: Sequence[RunStatistics] = (),
 ) -> pb.ReportRunsRequest:
     """Return a worker's reports about its runs and its load."""
     return pb.ReportRunsRequest(
@@ -241,7 +245,24 @@ def reports_message(
             for report in reports
         ],
         load=fields.of_load(load),
+        over=[
+            pb.RunStatistics(id=told.id, shard=told.shard, epoch=told.epoch, statistics=told.text)
+            for told in over
+        ],
     )
+
+
+def statistics_from(message: pb.ReportRunsRequest) -> list[RunStatistics]:
+    """Return the statistics of runs that are over. Raises InvalidArgument."""
+    for at, told in enumerate(message.over):
+        if len(told.statistics) > MOST_BYTES:
+            raise InvalidArgument(
+                f"over[{at}].statistics: {len(told.statistics)} characters are too many; allowed"
+                f" are {MOST_BYTES}"
+            )
+    return [
+        RunStatistics(told.id, told.shard, told.epoch, told.statistics) for told in message.over
+    ]
 
 
 def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:

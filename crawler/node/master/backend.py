@@ -17,7 +17,7 @@ from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
     Node,
@@ -27,6 +27,7 @@ from crawler.model.records import (
     Spec,
     WorkerLoad,
 )
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master import deployed
@@ -167,6 +168,10 @@ class LeaderBackend:
         """Change the policy. It applies from the next pass on."""
         return self._policy.change(change)
 
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        return self._policy.dry_run(change, call)
+
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the settings."""
         return self._policy.reset()
@@ -293,12 +298,20 @@ class LeaderBackend:
         self._alerts.test(channel)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept the reports of a worker, and return the names of the refused tasks.
 
-        Load and counts stay in memory. A change of state is written to etcd.
+        Load and counts stay in memory. A change of state is written to etcd. The history gets the
+        statistics of runs that are over.
         """
+        if over:
+            self._ctx.history.note_statistics(over)
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]

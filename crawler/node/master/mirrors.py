@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -24,6 +25,8 @@ from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
+MOST_BEGUN_AGAIN = 10_000
+"""Of how many tasks that were begun once more the end before is remembered."""
 MOST_HOSTS = 1_000
 """How many hosts of lost masters are remembered."""
 
@@ -56,6 +59,9 @@ class Mirrors:
         self.masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock, track=self._see_master
         )
+        self.begun_again: deque[Resource] = deque(maxlen=MOST_BEGUN_AGAIN)
+        """Tasks as they had ended, of those that were begun once more since, the oldest first. Who
+        looks at the tasks from time to time sees no such end."""
         self.hosts_lost: dict[str, float] = {}
         """The hosts of masters that went without notice, and when (monotonic)."""
         self.resources: Mirror[Resource] = Mirror(
@@ -156,6 +162,8 @@ class Mirrors:
         self.counts.changed(before, after)
         if before is None or after is None:
             self.names.changed(known.name)
+        elif before.state.finished and before.generation != after.generation:
+            self.begun_again.append(before)
 
     def _workers_changed(self, changes: Sequence[Change[Node]]) -> None:
         for change in changes:

@@ -6,9 +6,11 @@ them between two passes (`PolicyControl`).
 
 from __future__ import annotations
 
+from crawler.api.backend import Call
 from crawler.coordination.keys import WORKER
 from crawler.errors import ConfigError, InvalidArgument, NotFound
-from crawler.model.policy import Cordon, Policy, PolicyChange, SchedulerView
+from crawler.model.policy import Cordon, DryRun, Policy, PolicyChange, SchedulerView
+from crawler.node.master.dry_runs import DryRuns
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.policy import fault_of, view
 from crawler.node.master.writer import TermWriter
@@ -24,6 +26,7 @@ class PolicyRequests:
         self._mirrors = ctx.mirrors
         self._decisions = ctx.mirrors.decisions
         self._writer = writer
+        self._dry_runs = DryRuns(ctx, writer)
 
     def view(self) -> SchedulerView:
         """Return the scheduler as it will be from the next pass on."""
@@ -38,18 +41,23 @@ class PolicyRequests:
         Raises InvalidArgument, Conflict, LeadershipLost, Retryable.
         """
         self._check_named(change)
-
-        def changed() -> Policy:
-            policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
-            try:
-                self._framework.check(policy)
-            except ConfigError as error:
-                raise InvalidArgument(str(error).removeprefix("scheduler.")) from None
-            return policy
-
-        self._decisions.switch(self._leadership, changed)
+        self._decisions.switch(self._leadership, lambda: self._changed(change))
         self._writer.wake()
         return self.view()
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change. Raises InvalidArgument, Overloaded."""
+        self._check_named(change)
+        return self._dry_runs.run(self._changed(change), call.timeout_s)
+
+    def _changed(self, change: PolicyChange) -> Policy:
+        """Return the present policy with a change. Raises InvalidArgument."""
+        policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
+        try:
+            self._framework.check(policy)
+        except ConfigError as error:
+            raise InvalidArgument(str(error).removeprefix("scheduler.")) from None
+        return policy
 
     def reset(self) -> SchedulerView:
         """Return to the policy of the settings. Raises Conflict, LeadershipLost, Retryable."""

@@ -119,6 +119,7 @@ def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
     ("method", "path", "body"),
     [
         ("PUT", "/crawler/scheduler", {"strategy": "random"}),
+        ("POST", "/crawler/scheduler/dry-run", {"strategy": "random"}),
         ("DELETE", "/crawler/scheduler", {}),
         ("POST", "/crawler/node/2/drain", {}),
         ("POST", "/crawler/node/2/uncordon", {}),
