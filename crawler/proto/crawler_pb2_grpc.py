@@ -118,6 +118,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                 _registered_method=True)
+        self.DryRunScheduler = channel.unary_unary(
+                '/CrawlerMaster/DryRunScheduler',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
+                _registered_method=True)
         self.ResetScheduler = channel.unary_unary(
                 '/CrawlerMaster/ResetScheduler',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -222,6 +227,16 @@ class CrawlerMasterStub:
                 '/CrawlerMaster/DeleteProject',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+                _registered_method=True)
+        self.ListBundleFiles = channel.unary_unary(
+                '/CrawlerMaster/ListBundleFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+                _registered_method=True)
+        self.CompareBundles = channel.unary_unary(
+                '/CrawlerMaster/CompareBundles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
                 _registered_method=True)
         self.RecordBundle = channel.unary_unary(
                 '/CrawlerMaster/RecordBundle',
@@ -392,7 +407,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=&label=&search=&spider=&node=&sort=
+        &descending=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -439,6 +455,15 @@ class CrawlerMasterServicer:
         """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
         plugins alone. What the request does not give stays as it is when the leader carries it out.
         The change counts from the next pass on, for later leaders too, and moves no running task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunScheduler(self, request, context):
+        """POST /crawler/scheduler/dry-run, body: as for PUT /crawler/scheduler. Nothing changes. The answer
+        tells what the scheduler would do. The leader makes one at a time, and stops before the deadline
+        of the call: RESOURCE_EXHAUSTED while it makes another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -592,6 +617,22 @@ class CrawlerMasterServicer:
 
     def DeleteProject(self, request, context):
         """DELETE /crawler/projects/{name}. FAILED_PRECONDITION while an unfinished task names it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBundleFiles(self, request, context):
+        """GET /crawler/projects/{name}/files?digest=: what is in a version of a project; without a digest
+        in the current one. The master that is asked reads its own copy of the bundle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareBundles(self, request, context):
+        """GET /crawler/projects/{name}/diff?digest=&since=: how a version differs from another one; without
+        `since` from the one deployed before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -806,6 +847,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             ),
+            'DryRunScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunScheduler,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.DryRun.SerializeToString,
+            ),
             'ResetScheduler': grpc.unary_unary_rpc_method_handler(
                     servicer.ResetScheduler,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
@@ -910,6 +956,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.DeleteProject,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'ListBundleFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBundleFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.SerializeToString,
+            ),
+            'CompareBundles': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareBundles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Comparison.SerializeToString,
             ),
             'RecordBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordBundle,
@@ -1431,6 +1487,33 @@ class CrawlerMaster:
             '/CrawlerMaster/UpdateScheduler',
             crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DryRunScheduler',
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1998,6 +2081,60 @@ class CrawlerMaster:
             '/CrawlerMaster/DeleteProject',
             crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBundleFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListBundleFiles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareBundles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/CompareBundles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
             options,
             channel_credentials,
             insecure,

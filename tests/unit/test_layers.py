@@ -22,8 +22,18 @@ LAYERS = {
         {"redaction", "schedules"},
         {"logs", "schemas", "items", "deploy"},
         {"settings", "metrics", "supervision", "hub"},
-        {"coordination", "scheduler", "engine", "debugging", "audit_log", "history", "alerts"},
+        {
+            "coordination",
+            "scheduler",
+            "engine",
+            "debugging",
+            "audit_log",
+            "history",
+            "alerts",
+            "tracing",
+        },
         {"api", "plugins"},
+        {"dashboard"},
         {"node"},
         {"demo", "terminal"},
         {"local", "devtools"},
@@ -138,6 +148,7 @@ CLI = (
         "audit",
         "base",
         "certs",
+        "choosing",
         "cluster",
         "drain",
         "frontier",
@@ -153,9 +164,11 @@ CLI = (
     *(
         "add",
         "as_json",
+        "bundles",
         "completion",
         "delete",
         "deploy",
+        "dry_run",
         "explain",
         "given",
         "task_names",
@@ -193,7 +206,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "msgspec",
             "coordination/codec.py coordination/stored.py coordination/by_field.py"
-            " engine/frontier/journal.py api/http/bodies.py",
+            " engine/frontier/journal.py api/http/bodies.py node/master/order.py",
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
@@ -202,8 +215,10 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "history/migrations/steps.py history/migrations/env.py"
             " history/migrations/versions/r0001_events.py"
             " history/migrations/versions/r0002_marks.py"
-            " history/migrations/versions/r0003_bundles.py",
+            " history/migrations/versions/r0003_bundles.py"
+            " history/migrations/versions/r0004_run_statistics.py",
         ),
+        ("opentelemetry", "tracing/otlp.py tracing/span_queue.py"),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),
         ("apispec", "api/http/openapi/document.py api/http/openapi/requests.py"),
         ("click", " ".join(f"cli/{part}.py" for part in CLI)),

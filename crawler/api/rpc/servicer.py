@@ -27,6 +27,7 @@ from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.rpc.project_servicer import ProjectServicer
+from crawler.api.rpc.tracing import present_trace
 from crawler.api.service import Service
 from crawler.api.spider_list import Spiders
 from crawler.api.task_items import TaskFiles
@@ -189,6 +190,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         return policy_codec.scheduler_message(
             self._service.backend(call).update_scheduler(change, call)
         )
+
+    def DryRunScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.DryRun:
+        """Tell what the scheduler would do after a change of the policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.dry_run_message(self._service.backend(call).dry_run(change, call))
 
     def ResetScheduler(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
@@ -417,11 +424,13 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
-        refused = self._service.backend(call).report(request.node_id, reports, call, load)
+        over = codec.statistics_from(request)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load, over)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        return Call(left_s, is_forwarded(context.invocation_metadata()), present_caller())
+        forwarded = is_forwarded(context.invocation_metadata())
+        return Call(left_s, forwarded, present_caller(), trace=present_trace())

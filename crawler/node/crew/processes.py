@@ -19,6 +19,7 @@ from crawler.errors import ConfigError, Retryable
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT
 from crawler.model.records import Resource, State
+from crawler.model.run_statistics import MOST_BYTES, kept_of
 from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.callback_watch import CallbackWatch
 from crawler.node.crew.cores import cores
@@ -279,6 +280,10 @@ class Processes:
         elif kind == "statistics":
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)
+        elif kind == "kept":
+            for number, text in body:
+                if number in process.runs:
+                    process.runs[number].statistics = str(text)[:MOST_BYTES]
         elif kind == "look":
             self._looks.take(*body)
         elif kind == "gone":
@@ -290,7 +295,7 @@ class Processes:
             return
         run.take(status)
         if found is not None:
-            self.crawls.ended(process.named(found))
+            run.statistics = kept_of(self.crawls.ended(process.named(found)))
         self._team(process).forget(run)
         if run.status().state is State.DONE:
             self._deaths.clear(run.name)

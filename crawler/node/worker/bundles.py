@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
 
-from crawler.clock import Clock
+from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.projects import Projects
 from crawler.coordination.store import Store
@@ -50,6 +50,8 @@ class WorkerBundles:
         """Where bundles come from; set before the first is needed."""
         self.on_offer: Callable[[], None] = lambda: None
         """Called when this worker offers other spiders than before."""
+        self.on_ready: Callable[[], None] = lambda: None
+        """Called when a bundle is not awaited any more."""
         self.used: Callable[[], Iterable[str]] = tuple
         """Returns the digests of the bundles that its runs have."""
         self._offers: dict[str, tuple[Project, str]] = {}
@@ -60,6 +62,8 @@ class WorkerBundles:
         """How often a bundle could not be made ready though it was here."""
         self._told: dict[str, str] = {}
         """Why bundles are not ready yet, as the log says already."""
+        self._awaited: set[str] = set()
+        """Bundles that runs under way are to go on with."""
         self._getting: set[str] = set()
         """Bundles that a greenlet gets for the offer."""
         self._slots = BoundedSemaphore(AT_ONCE)
@@ -73,25 +77,53 @@ class WorkerBundles:
 
     def ready(self, digest: str) -> Program:
         """Return the program of a bundle, once it is here with all that it needs. One greenlet at a
-        time gets a bundle; others wait for it."""
-        if digest in self._programs:
-            return self._programs[digest]
-        other = self._under_way.get(digest)
-        if other is not None:
-            found: Program = other.get()
-            return found
+        time gets a bundle; others wait for it, and one of them goes on if that is cut off."""
+        while digest not in self._programs:
+            other = self._under_way.get(digest)
+            if other is None:
+                return self._get_ready(digest)
+            other.get()
+        return self._programs[digest]
+
+    def _get_ready(self, digest: str) -> Program:
         mine = self._under_way[digest] = AsyncResult()
         try:
-            program = self._programs[digest] = self._made(digest)
-            mine.set(program)
+            self._programs[digest] = program = self._made(digest)
             return program
-        except BaseException as error:
-            mine.set_exception(error if isinstance(error, CrawlerError) else Unavailable("again"))
+        except CrawlerError as error:
+            mine.set_exception(error)
             raise
         finally:
             del self._under_way[digest]
+            if not mine.ready():
+                mine.set()
 
     # -- what the worker asks --------------------------------------------------------------------
+
+    def awaits(self, digest: str) -> bool:
+        """Return whether a bundle is not ready here yet. Then it is being made ready: `on_ready` is
+        called when that is over."""
+        if digest in self._programs or digest in self._refused:
+            return False
+        if digest not in self._awaited:
+            self._awaited.add(digest)
+            self._supervisor.spawn(f"bundle {digest[:SHORT]}", self._await, digest)
+        return True
+
+    def _await(self, digest: str) -> None:
+        """Have a bundle ready, or find that it cannot be run here."""
+        backoff = Backoff(most_s=AGAIN_S)
+        try:
+            while digest not in self._programs and digest not in self._refused:
+                try:
+                    self.ready(digest)
+                except Retryable:
+                    self._clock.sleep(backoff.next_s())
+        except Unusable:
+            self._refused.add(digest)
+        finally:
+            self._awaited.discard(digest)
+            self.on_ready()
 
     def spiders(self) -> frozenset[str]:
         """The spiders of projects that this worker offers, as `project/spider`."""

@@ -127,8 +127,28 @@ def test_whoever_waits_for_the_bundle_of_a_run_that_was_cut_off_tries_again(plac
     gevent.sleep(0)
     first.kill()
     second.join()
-    assert isinstance(second.value, Unavailable)
-    assert place.bundles.ready(version.digest)
+    assert second.value.digest == version.digest
+    assert place.bundles.ready(version.digest) is second.value
+
+
+def test_a_bundle_is_awaited_until_it_is_ready_and_whoever_waits_hears_of_it(place):
+    version, ready = place.made("books"), []
+    place.start()
+    place.bundles.on_ready = lambda: ready.append(place.bundles.awaits(version.digest))
+    place.masters.error = Unavailable("no master answers")
+    assert place.bundles.awaits(version.digest)
+    eventually(lambda: place.masters.asked)
+    assert place.bundles.awaits(version.digest)
+    assert ready == []
+    place.masters.error = None
+    eventually(lambda: ready == [False])
+
+
+def test_a_bundle_that_cannot_run_here_is_not_awaited_for_ever(place):
+    foreign = place.made("books", lock="a==1\n", python="3.9")
+    place.start()
+    assert place.bundles.awaits(foreign.digest)
+    eventually(lambda: not place.bundles.awaits(foreign.digest))
 
 
 def _outcome(place, digest):
