@@ -6,7 +6,7 @@ it: it is a POST with the form's secret, and leads back to a page that says what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -23,6 +23,7 @@ from crawler.api.workers import Reach
 from crawler.clock import Clock
 from crawler.dashboard import writing
 from crawler.dashboard.live import Look, Streams
+from crawler.dashboard.log_tails import Tails
 from crawler.dashboard.sessions import Session, Sessions
 from crawler.errors import CrawlerError, Forbidden, InvalidArgument, Rejected
 from crawler.model.access import Caller, Need
@@ -70,6 +71,7 @@ class Shared:
     """Returns the client of a worker."""
     sessions: Sessions
     streams: Streams
+    tails: Tails
     oidc: OidcSettings
     clock: Clock
     node: str
@@ -225,15 +227,25 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
 def stream(name: str, look: Callable[[Call], Any]) -> Response:
     """Answer with what changes on a page from now on. `look` asks the leader, and returns what the
     page shows. All whose role and bounds are the same share what it returns for the same query."""
+    asking, who = watching()
+    query = tuple(sorted(request.args.items(multi=True)))
+    looking = cast(Look, lambda: look(asking))
+    return events(shared().streams.watch((name, request.path, query, who), looking))
+
+
+def watching() -> tuple[Call, Hashable]:
+    """Return how the leader is asked for who watches a page, and what tells apart those who may
+    see different things."""
     who = caller()
     assert who is not None  # nobody else gets here
     asking = Call(TIMEOUT_S, caller=replace(who, address="", transport=""))
-    query = tuple(sorted(request.args.items(multi=True)))
-    key = name, request.path, query, who.role, tuple(sorted(who.labels.items()))
-    looking = cast(Look, lambda: look(asking))
-    events: Iterator[bytes] = shared().streams.watch(key, looking)
+    return asking, (who.role, tuple(sorted(who.labels.items())))
+
+
+def events(found: Iterator[bytes]) -> Response:
+    """Answer with server-sent events."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(events, content_type=STREAM, headers=headers)
+    return Response(found, content_type=STREAM, headers=headers)
 
 
 def led_back() -> Response:

@@ -16,8 +16,14 @@ from crawler.dashboard import (
     access_page,
     alerts_page,
     cluster_page,
+    projects_page,
     scheduler_page,
+    schedules_page,
     signing_in,
+    task_form_page,
+    task_items_page,
+    task_log_page,
+    task_page,
     tasks_page,
 )
 from crawler.dashboard.asked import (
@@ -35,12 +41,26 @@ from crawler.dashboard.asked import (
     show,
 )
 from crawler.dashboard.live import Streams
+from crawler.dashboard.log_tails import Tails
 from crawler.dashboard.sessions import Sessions
 from crawler.dashboard.writing import PREFIX, part, path
 from crawler.errors import CrawlerError, Unauthenticated
 from crawler.settings.oidc import OidcSettings
 
-VIEWS = (access_page, alerts_page, cluster_page, scheduler_page, signing_in, tasks_page)
+VIEWS = (
+    access_page,
+    alerts_page,
+    cluster_page,
+    projects_page,
+    scheduler_page,
+    schedules_page,
+    signing_in,
+    task_form_page,
+    task_items_page,
+    task_log_page,
+    task_page,
+    tasks_page,
+)
 """Each adds its paths to `pages`."""
 
 GUARDS = {
@@ -77,7 +97,8 @@ class Dashboard:
         """`secrets` return the secret of the cluster's nodes, and the former one."""
         sessions = Sessions(*secrets, clock)
         streams = Streams(clock, lambda why: part("parts.html", "trouble", why))
-        self._shared = Shared(service, doors, reach, sessions, streams, oidc, clock, node)
+        tails = Tails(clock, lambda line: part("log_line.html", "line", line))
+        self._shared = Shared(service, doors, reach, sessions, streams, tails, oidc, clock, node)
 
     def begin(self, app: Flask) -> None:
         """Let an application have them."""
@@ -93,6 +114,7 @@ class Dashboard:
     def stop(self) -> None:
         """End all that is watched."""
         self._shared.streams.stop()
+        self._shared.tails.stop()
 
 
 @page("/<path:rest>")
