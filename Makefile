@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy bench-dashboard mutants proto docs clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy bench-dashboard mutants proto screenshots docs clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -78,6 +78,9 @@ mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test
 proto: $(VENV)/.test ## Generate crawler/proto/*_pb2* from crawler.proto
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. \
 		crawler/proto/crawler.proto
+
+screenshots: $(VENV)/.test ## The pictures of the page in docs/pictures, from a live demo cluster: make screenshots [VIEWS="tasks"]
+	@$(BIN)/python -m tests.browser.screenshots $(VIEWS)
 
 docs: $(VENV)/.test ## The documentation as a site, in build/docs; every link is checked
 	@said=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build 2>&1) || { echo "$$said"; exit 1; }

@@ -7,6 +7,8 @@ greenlets go on, as in a node; while it waits for anything else the browser's me
 import pytest
 
 from tests.browser import chromium
+from tests.browser.house import house_in
+from tests.leaks import nothing_is_left_by
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +30,39 @@ def opened(browser):
         return windows[-1]
 
     yield open_window
+    for window in windows:
+        window.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def nothing_is_left():
+    """As for the tests of a file, but for all of these, as they share a cluster."""
+    yield from nothing_is_left_by("the tests in a browser")
+
+
+@pytest.fixture(scope="package")
+def shared_house(browser, tmp_path_factory):
+    """One cluster for all tests."""
+    with house_in(tmp_path_factory.mktemp("house")) as house:
+        yield house
+
+
+@pytest.fixture
+def house(shared_house):
+    """The cluster with both workers and without tasks."""
+    shared_house.settle()
+    return shared_house
+
+
+@pytest.fixture
+def signed_in(browser, shared_house):
+    """Returns a window in which somebody has signed in: `signed_in("viewer")`."""
+    windows = []
+
+    def sign_in(who, **options):
+        windows.append(shared_house.window(browser, who, **options))
+        return windows[-1]
+
+    yield sign_in
     for window in windows:
         window.close()
