@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy mutants proto docs clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy bench-dashboard mutants proto docs clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -68,6 +68,9 @@ bench-startup: $(VENV)/.test ## What a command costs before it says anything
 
 bench-deploy: $(VENV)/.test ## How long it takes until a deployed spider runs
 	@$(BIN)/python -m bench.deploying
+
+bench-dashboard: $(VENV)/.test ## What the web page costs the leader: make bench-dashboard [ROWS="pages watching silent"]
+	@$(BIN)/python -m bench.dashboard $(ROWS)
 
 mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
 	@$(BIN)/python -m tests.mutants

@@ -37,6 +37,7 @@ setup(
     py_modules=["app"],
     package_data={
         "crawler": ["py.typed"],
+        "crawler.dashboard": ["templates/*.html", "static/*"],
         "crawler.demo": ["*.yaml", "spiders/*.yaml"],
         "crawler.proto": ["*.proto", "*.pyi"],
     },

@@ -303,7 +303,7 @@ class Node:
         looks.of_process = crew.look
         looks.processes = lambda: [each.number for each in crew.crawls.processes()]
         items = ItemShelf(Path(settings.folder, settings.worker.items), worker.shared_items)
-        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items)
+        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items, worker.offered)
 
     def _watch_readiness(self) -> None:
         known: str | None = None

@@ -196,6 +196,9 @@ class ApiSettings(OidcSettings):
         "Networks whose callers need no token and may do everything, as 10.0.0.0/8.",
         form=forms.CALLERS,
     )
+    dashboard: bool = setting(
+        True, "Whether a master serves the web page, at /dashboard of its HTTP port."
+    )
 
 
 @dataclass(frozen=True, repr=False)

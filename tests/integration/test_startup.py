@@ -150,6 +150,7 @@ CLIENTS = {
     "rollback": ["shop", "a" * 64],
     "schedule": ["list"],
     "secret": ["list"],
+    "spiders": [],
     "stats": ["fiction"],
     "strategy": ["random"],
     "task": ["fiction"],

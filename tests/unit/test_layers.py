@@ -33,6 +33,7 @@ LAYERS = {
             "tracing",
         },
         {"api", "plugins"},
+        {"dashboard"},
         {"node"},
         {"demo", "terminal"},
         {"local", "devtools"},
@@ -55,8 +56,9 @@ LAYERS = {
         {"workers", "log_pieces"},
         {"bounded", "fields", "trail"},
         {"audited"},
+        {"spider_list"},
         {"service"},
-        {"bounded_crawls", "task_items", "task_logs"},
+        {"bounded_crawls", "task_items", "task_logs", "task_statistics"},
         {"http", "rpc"},
     ],
     "node": [
@@ -146,6 +148,7 @@ CLI = (
         "audit",
         "base",
         "certs",
+        "choosing",
         "cluster",
         "drain",
         "frontier",
@@ -161,15 +164,18 @@ CLI = (
     *(
         "add",
         "as_json",
+        "bundles",
         "completion",
         "delete",
         "deploy",
+        "dry_run",
         "explain",
         "given",
         "task_names",
         "watching",
     ),
-    *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "stats", "token"),
+    *("resuming", "runspider", "schedule", "scheduler", "secret", "spiders", "offered"),
+    *("stats", "token"),
     "update",
     "login",
     "logs",
@@ -200,7 +206,7 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
         (
             "msgspec",
             "coordination/codec.py coordination/stored.py coordination/by_field.py"
-            " engine/frontier/journal.py api/http/bodies.py",
+            " engine/frontier/journal.py api/http/bodies.py node/master/order.py",
         ),
         ("re2", "settings/patterns.py"),
         ("redis", "engine/frontier/redis_server.py"),
@@ -209,7 +215,8 @@ ETCD = [f"coordination/etcd/{part}.py" for part in ("store", "connection", "logi
             "history/migrations/steps.py history/migrations/env.py"
             " history/migrations/versions/r0001_events.py"
             " history/migrations/versions/r0002_marks.py"
-            " history/migrations/versions/r0003_bundles.py",
+            " history/migrations/versions/r0003_bundles.py"
+            " history/migrations/versions/r0004_run_statistics.py",
         ),
         ("opentelemetry", "tracing/otlp.py tracing/span_queue.py"),
         ("joserfc", "api/oidc/people.py api/oidc/keys.py"),

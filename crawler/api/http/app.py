@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    spider_routes,
+    statistics_routes,
 )
 from crawler.api.http.access import ACTIONS, CALLER, TRACE, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
@@ -40,6 +43,7 @@ from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.found_rule import FoundRule
 from crawler.api.http.node_routes import node
+from crawler.api.http.pages import Pages
 from crawler.api.http.server import MAX_CONNECTIONS
 from crawler.api.http.tracing import span
 from crawler.api.http.worker_routes import blueprint
@@ -51,6 +55,7 @@ from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.model.access import Need
 from crawler.settings.sections import ApiSettings
 from crawler.tracing.tracing import NoTracing, Tracing
 
@@ -64,6 +69,8 @@ PATHS_OF_THE_API = (
     routes,
     log_routes,
     item_routes,
+    statistics_routes,
+    spider_routes,
     schedule_routes,
     project_routes,
     cluster_routes,
@@ -78,6 +85,9 @@ clock."""
 
 ERROR = "crawler.error"
 """The key for the error that the fast path raised. Flask answers it."""
+
+_GUARDED = "Content-Security-Policy"
+"""Pages have guards of their own, with this among them."""
 
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
@@ -101,11 +111,13 @@ def build_app(
     labels_of: LabelsOf = no_labels,
     looks: Looks | None = None,
     reach: Reach | None = None,
+    pages: Pages | None = None,
     tracing: Tracing | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker.
+    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker. `pages`
+    are those for people, of a master that serves them.
     """
     limiter = limiter or RateLimiter(settings, metrics)
     doors = doors or protected(clock or SystemClock())
@@ -122,9 +134,11 @@ def build_app(
         app.register_blueprint(api)
     if crawls is not None:
         app.register_blueprint(blueprint(crawls, labels_of))
+    if pages is not None:
+        pages.begin(app)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
-    _admit_requests(app, limiter, doors)
+    _admit_requests(app, limiter, doors, pages)
     return app
 
 
@@ -179,7 +193,8 @@ class _App(Flask):
     def full_dispatch_request(self) -> Response:
         """Answer a request, and record it."""
         response = super().full_dispatch_request()
-        response.headers.extend(GUARDS)
+        if _GUARDED not in response.headers:
+            response.headers.extend(GUARDS)
         asked = request_ctx.request
         self._note(
             asked.environ, asked.url_rule.rule if asked.url_rule else "", response.status_code
@@ -250,9 +265,11 @@ def _failed(error: Exception) -> Response:
     return response
 
 
-def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
+def _admit_requests(
+    app: Flask, limiter: RateLimiter, doors: Doors, pages: Pages | None = None
+) -> None:
     """Refuse a client's excess requests, and those that it may not make, before any of their body
-    is read.
+    is read. A request for a page shows what its session holds.
 
     The paths about the node itself have no rate: whoever watches it needs them most under load.
     """
@@ -261,8 +278,14 @@ def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
         if request.blueprint != node.name:
             limiter.admit("http", request.remote_addr or "")
         environ = request.environ
-        endpoint, named = request.endpoint, (request.view_args or {}).get("name", "")
+        endpoint, named = request.endpoint or "", (request.view_args or {}).get("name", "")
         about = named or f"{request.method} {request.path}"
-        environ[CALLER] = doors.admit(approach(environ, endpoint, about), need_of(endpoint))
+        found, need = approach(environ, endpoint, about), need_of(request.endpoint)
+        if pages is not None and endpoint in pages.needs:
+            need = pages.needs[endpoint]
+            shown = pages.authorization() if need is not Need.NOTHING else ""
+            action = pages.actions.get(endpoint, "")
+            found = replace(found, authorization=shown or found.authorization, action=action)
+        environ[CALLER] = doors.admit(found, need)
 
     app.before_request(admit)

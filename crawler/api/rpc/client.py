@@ -27,6 +27,8 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
+    statistics_codec,
     tls,
     token_codec,
 )
@@ -49,10 +51,13 @@ from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.item_files import ItemFolders
 from crawler.model.logs import LogPart, LogQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.spiders import SpiderList
+from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.tracing.tracing import Kind, NoTracing, Tracing
@@ -220,6 +225,11 @@ class Client(ProjectCalls):
             self._ask("UpdateScheduler", policy_codec.change_message(change), call)
         )
 
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        answer = self._read("DryRunScheduler", policy_codec.change_message(change), call)
+        return policy_codec.dry_run_from(answer)
+
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the leader's settings."""
         return policy_codec.scheduler_from(self._ask("ResetScheduler", empty_pb2.Empty(), call))
@@ -329,6 +339,15 @@ class Client(ProjectCalls):
         message = log_codec.query_message(query)
         return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
 
+    def spiders(self, call: Call) -> SpiderList:
+        """Return which spiders there are, and what each takes."""
+        return spider_codec.list_from(self._read("ListSpiders", empty_pb2.Empty(), call))
+
+    def task_statistics(self, name: str, call: Call) -> TaskStatistics:
+        """Return what the crawls of a task count now. Raises NotFound."""
+        answer = self._read("GetTaskStatistics", pb.ResourceSpec(name=name), call)
+        return statistics_codec.task_from(answer)
+
     def item_files(self, name: str, call: Call) -> ItemFolders:
         """Return which files of items the workers have of a task."""
         return item_codec.folders_from(
@@ -368,13 +387,19 @@ class Client(ProjectCalls):
         self._ask("TestAlert", pb.AlertChannel(name=channel), call)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Report a worker's load and runs. Return the names of the runs that are no longer
-        current."""
+        current. `over` are statistics of runs that are over, for the history."""
         refused: list[str] = []
         for start in range(0, len(reports) or 1, MAX_REPORTS):
-            request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS], load)
+            part = reports[start : start + MAX_REPORTS]
+            request = codec.reports_message(node_id, part, load, () if start else over)
             refused += self._ask("ReportRuns", request, call).refused
         return refused
 

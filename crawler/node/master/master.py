@@ -237,7 +237,7 @@ class Master:
         self._measure_scheduler(metrics)
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
-            tasks.labels(state.value).set_function(partial(self._mirrors.count, state))
+            tasks.labels(state.value).set_function(partial(self._mirrors.counts.of, state))
 
     def _measure_scheduler(self, metrics: Metrics) -> None:
         def placer() -> Placer | None:

@@ -90,11 +90,14 @@ class Runs:
         with_secrets: Callable[[Run], AbstractContextManager[bool]] = lambda run: nullcontext(True),
         logs: RunLogs | None = None,
         tracing: Tracing | None = None,
+        on_over: Callable[[Run], None] = lambda run: None,
     ) -> None:
         """`most` is how many run at once. `with_secrets` surrounds a run, and tells whether it can
-        begin. `logs` are those of the runs, `tracing` makes their spans."""
+        begin. `logs` are those of the runs, `tracing` makes their spans. `on_over` takes each run
+        that does nothing more, whether it has ended or was stopped."""
         self._tracing = tracing or NoTracing()
         self._logs = logs
+        self._on_over = on_over
         self._with_secrets = with_secrets
         self._most = most
         self._crew = crew
@@ -319,8 +322,11 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run) -> None:
-        with self._with_secrets(run) as can_begin:
-            if can_begin:
-                self._crew.execute(run)
+        try:
+            with self._with_secrets(run) as can_begin:
+                if can_begin:
+                    self._crew.execute(run)
+        finally:
+            self._on_over(run)
         if run.ended:
             self._on_end()
