@@ -15,7 +15,7 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import MOST_LIMIT, Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.projects import absent as no_project
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
@@ -113,6 +113,10 @@ class BoundedBackend:
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
         """Refuse: it concerns the tasks of all."""
+        self._refuse()
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Refuse, as `update_scheduler` does: the answer names the tasks of all."""
         self._refuse()
 
     def reset_scheduler(self, call: Call) -> SchedulerView:

@@ -15,7 +15,7 @@ from tests.integration.test_audit import run
 from tests.integration.test_nodes import SPIDER, HoldingSite
 from tests.waiting import eventually
 
-SOON = CoordinationSettings(lease_ttl_s=2)
+SOON = CoordinationSettings(lease_ttl_s=5)
 
 
 @pytest.fixture

@@ -40,6 +40,27 @@ MUTANTS = [
         "tests/unit/node/test_worker_bundles.py -k cut_off_tries_again",
     ),
     Mutant(
+        "a bounded caller sees the spiders of others' projects",
+        "crawler/api/spider_list.py",
+        "                if each.project in visible:",
+        "                if each.project in visible or each.project:",
+        "tests/unit/api/test_spider_list.py -k bounds",
+    ),
+    Mutant(
+        "what a worker told before it came back counts for ever",
+        "crawler/api/spider_list.py",
+        "    return node.incarnation, node.spiders, bundles_in(node.metadata)",
+        "    return node.spiders, bundles_in(node.metadata)",
+        "tests/unit/api/test_spider_list.py -k registrations",
+    ),
+    Mutant(
+        "the default of a password is told to everybody who may read",
+        "crawler/engine/spiders/described.py",
+        "    told = None if _SECRET.search(name) else _as_json(default)",
+        "    told = _as_json(default)",
+        "tests/unit/engine/test_described.py -k looks_secret",
+    ),
+    Mutant(
         "a run that moves gets the newest bundle",
         "crawler/node/master/draft.py",
         "resource.owner is not None and not resource.digest:",

@@ -35,6 +35,7 @@ from crawler.model.records import (
 )
 from crawler.model.run_statistics import MOST_BYTES, RunStatistics
 from crawler.model.shards import MAX_WORKERS
+from crawler.model.sorting import TOLD_STATES
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
@@ -146,6 +147,11 @@ def query_message(query: Query) -> pb.ListResourcesRequest:
         state=state,
         shards=query.shards,
         labels=dict(query.labels),
+        search=query.search,
+        spider=query.spider,
+        node=query.node,
+        sort=query.sort.value,
+        descending=query.descending,
     )
 
 
@@ -157,6 +163,11 @@ def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
         "state": message.state,
         "shards": message.shards,
         "labels": dict(message.labels),
+        "search": message.search,
+        "spider": message.spider,
+        "node": message.node,
+        "sort": message.sort,
+        "descending": message.descending,
     }
 
 
@@ -166,13 +177,16 @@ def page_message(page: Page) -> pb.ListResourcesResponse:
         resources=[resource_message(resource) for resource in page.resources],
         next_page_token=page.next_token,
         total=page.total,
+        counts=page.counts,
     )
 
 
 def page_from(message: pb.ListResourcesResponse) -> Page:
     """Return a page of resources from another master's message."""
     resources = [resource_from(resource) for resource in message.resources]
-    return Page(resources, message.next_page_token, message.total)
+    told = dict(message.counts)
+    counts = {state: told[state] for state in (*TOLD_STATES, *told) if state in told}
+    return Page(resources, message.next_page_token, message.total, counts)
 
 
 def node_message(load: NodeLoad) -> pb.NodeInfo:

@@ -146,8 +146,14 @@ class CrawlProcess:
         except ConfigError as error:
             self._channel.send("hello", {"fault": str(error)})
             return self._channel.flush()
+        described = {name: each.to_json() for name, each in self._engine.described().items()}
         self._channel.send(
-            "hello", {"spiders": sorted(self._engine.spider_names()), "pid": os.getpid()}
+            "hello",
+            {
+                "spiders": sorted(self._engine.spider_names()),
+                "described": described,
+                "pid": os.getpid(),
+            },
         )
         self._engine.start()
         turn = gevent.get_hub().loop.timer(TURN_S, TURN_S)

@@ -20,6 +20,7 @@ from crawler.logs import get_logger
 from crawler.model.projects import SHORT
 from crawler.model.records import Resource, State
 from crawler.model.run_statistics import MOST_BYTES, kept_of
+from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.callback_watch import CallbackWatch
 from crawler.node.crew.cores import cores
 from crawler.node.crew.crew import Figures
@@ -144,6 +145,10 @@ class Processes:
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders; known after `prepare`."""
         return self._own.spiders
+
+    def described(self) -> Mapping[str, SpiderAbout]:
+        """What the classes of the spiders show, by name; known after `prepare`."""
+        return self._own.described
 
     def task_in_callback(self) -> str:
         """No callback ever runs in the worker itself."""

@@ -15,10 +15,11 @@ from crawler.coordination.mirror import Change, Mirror
 from crawler.coordination.registry import Difference, decode_registration, difference
 from crawler.coordination.store import Store
 from crawler.logs import get_logger
-from crawler.model.records import Node, Resource, State
+from crawler.model.records import Node, Resource
 from crawler.node.master.name_index import NameIndex
 from crawler.node.master.outside import host_of
 from crawler.node.master.set_aside import tell_left_out
+from crawler.node.master.task_counts import TaskCounts
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
@@ -77,6 +78,8 @@ class Mirrors:
             lambda name: self.resource(name) is not None,
         )
         """The names of the resources in sorted order."""
+        self.counts = TaskCounts()
+        """How many resources are in each state."""
         self.decisions = Decisions(store, keys, clock, on_change)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -113,13 +116,6 @@ class Mirrors:
     def all_resources(self) -> Sequence[Resource]:
         """Return a copy of all resources, in no particular order."""
         return list(self.resources.values.values())
-
-    def count(self, state: State | None, shards: bool = False) -> int:
-        """Count the tasks in that state, or all; on demand their shards too."""
-        held = self.cluster_state.holdings
-        if state is None:
-            return len(self._resources) - (0 if shards else held.shards.total())
-        return held.states[state] - (0 if shards else held.shards[state])
 
     def live_workers(self) -> dict[str, Node]:
         """Return the registered workers by id."""
@@ -163,6 +159,7 @@ class Mirrors:
         except Exception as error:
             tell_left_out("a task", known.name, error)
             self.cluster_state.see(known.name, None)
+        self.counts.changed(before, after)
         if before is None or after is None:
             self.names.changed(known.name)
         elif before.state.finished and before.generation != after.generation:

@@ -4,7 +4,7 @@ which spiders of projects it offers."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
@@ -19,6 +19,7 @@ from crawler.deploy.places import damaged
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Project, told_bundles
+from crawler.model.spiders import OfferedSpider, SpiderAbout, abouts_from
 from crawler.node.crew.program import Program, Unusable
 from crawler.node.worker.environments import Environments, in_thread
 from crawler.supervision import OnEnd, Supervisor
@@ -67,6 +68,8 @@ class WorkerBundles:
         """Bundles that a greenlet gets for the offer."""
         self._slots = BoundedSemaphore(AT_ONCE)
         self._programs: dict[str, Program] = {}
+        self._described: dict[str, Mapping[str, SpiderAbout]] = {}
+        """What the spiders of each bundle show, by its digest."""
         self._under_way: dict[str, AsyncResult] = {}
         self._changed = Event()
 
@@ -130,6 +133,13 @@ class WorkerBundles:
             if (version := project.version(digest)) is not None
             for spider in version.spiders
         )
+
+    def offered(self) -> Iterator[OfferedSpider]:
+        """Yield the same spiders with what their classes show."""
+        for project, digest in self._offers.values():
+            version, described = project.version(digest), self._described.get(digest, {})
+            for spider in version.spiders if version is not None else ():
+                yield OfferedSpider(spider, project.name, described.get(spider))
 
     def metadata(self) -> Mapping[str, str]:
         """What its registration says of bundles; nothing if there are none."""
@@ -214,6 +224,7 @@ class WorkerBundles:
     def _made(self, digest: str) -> Program:
         try:
             manifest = self._environments.find(digest) or self._fetched(digest)
+            self._described[digest] = abouts_from(manifest.described)
             return self._environments.program(digest, manifest)
         except NotFound as error:
             if digest in {v.digest for each in self._projects.all() for v in each.versions}:
@@ -246,6 +257,7 @@ class WorkerBundles:
         needed = {v.digest for each in self._projects.all() for v in each.versions}
         needed.update(self.used())
         self._programs = {k: each for k, each in self._programs.items() if k in needed}
+        self._described = {k: each for k, each in self._described.items() if k in needed}
         in_thread(self._environments.sweep, needed)
 
 

@@ -33,6 +33,7 @@ from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
 from crawler.model.projects import BUNDLES
 from crawler.model.records import Node, Resource
+from crawler.model.spiders import OfferedSpider
 from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
@@ -55,6 +56,7 @@ from crawler.node.worker.run_secrets import RunSecrets
 from crawler.node.worker.runs import Runs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import Tracing
 
 AGAIN_S = 0.5
 """The pause before another try to stop a run that did not stop, or to start one in its place."""
@@ -96,10 +98,12 @@ class Worker:
         hub: HubWatch | None = None,
         bundles: WorkerBundles | None = None,
         logs: RunLogs | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """The crew runs the crawls of tasks from `states`, and loads projects from `bundles`, if it
         can. `peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease. `logs` are those of its runs."""
+        kept this worker from renewing its lease. `logs` are those of its runs, `tracing` makes
+        their spans."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -120,7 +124,7 @@ class Worker:
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
         self._runs = Runs(
-            *(crew, clock, self._on_run_end, most, secrets.given, self._logs),
+            *(crew, clock, self._on_run_end, most, secrets.given, self._logs, tracing),
             on_over=lambda run: self._reporter.over(run),
         )
         items, url = Path(settings.folder, settings.worker.items), settings.items.url
@@ -187,6 +191,15 @@ class Worker:
             taints=tuple(map(Taint.parse, given.taints)),
         )
         return self._with_bundles(node)
+
+    def offered(self) -> Sequence[OfferedSpider]:
+        """Return the spiders that this worker offers, with what their classes show."""
+        described = self._crew.described()
+        own = [
+            OfferedSpider(name, about=described.get(name))
+            for name in sorted(self._crew.spider_names())
+        ]
+        return [*own, *(self._bundles.offered() if self._bundles is not None else ())]
 
     def _with_bundles(self, node: Node) -> Node:
         """Return the registration with what this worker offers of projects by now."""

@@ -16,6 +16,7 @@ from crawler.deploy import bundle
 from crawler.deploy.manifest import Manifest
 from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.model.projects import Project, Version, bundles_in
+from crawler.model.spiders import OfferedSpider, SpiderAbout, SpiderArgument
 from crawler.node.crew.program import Unusable
 from crawler.node.worker.bundles import TRIES, WorkerBundles
 from crawler.node.worker.environments import PYTHON, Environments
@@ -57,12 +58,12 @@ class Place:
     def start(self):
         self.bundles.start(self.supervisor)
 
-    def made(self, *spiders, lock="", python=PYTHON):
+    def made(self, *spiders, lock="", python=PYTHON, **more):
         """A version of a project that masters have."""
         source = self.folder / "project"
         source.mkdir(exist_ok=True)
         (source / "shop.py").write_text(f"spiders = {spiders}")
-        manifest = Manifest("shop", list(spiders), ["shop.py"], python)
+        manifest = Manifest("shop", list(spiders), ["shop.py"], python, **more)
         made = bundle.make(source, manifest, lock, self.folder / "made.zip")
         self.masters.bundles[made.digest] = made.path.read_bytes()
         return Version(made.digest, spiders=spiders)
@@ -90,6 +91,17 @@ def test_what_is_deployed_is_fetched_before_it_is_offered_and_the_next_version_r
     eventually(lambda: place.offers[1:] == [{"shop/books", "shop/films"}])
     assert second.digest in place.bundles.metadata()["bundles"]
     assert place.masters.asked == [first.digest, second.digest]
+
+
+def test_what_its_spiders_take_is_known_from_the_bundle(place):
+    about = SpiderAbout("Sells books.", [SpiderArgument("city", "string", "Rome")])
+    place.deploy(place.made("books", "old", described={"books": about.to_json(), "old": "odd"}))
+    place.start()
+    eventually(lambda: place.bundles.spiders())
+    assert list(place.bundles.offered()) == [
+        OfferedSpider("books", "shop", about),
+        OfferedSpider("old", "shop"),
+    ]
 
 
 def test_bytes_with_another_digest_are_never_run(place):
