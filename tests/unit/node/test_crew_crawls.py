@@ -57,6 +57,15 @@ def test_those_of_all_processes_are_there_and_the_ended_ones_last():
     assert [each.task for each in crawls.all()] == ["a", "b", "c", "e", "d"]
 
 
+def test_a_crawl_that_ends_while_others_answer_is_there_once():
+    crawls = crawls_of(Process(found("a"), found("b", began_ns=5)))
+    asked = gevent.spawn(crawls.all)
+    gevent.sleep(0)  # the process is asked
+    crawls.ended(found("b", began_ns=5, ended_ns=9).to_json())
+    crawls.ended(found("a", began_ns=0, ended_ns=1).to_json())  # an earlier one
+    assert [(each.task, each.ended_ns) for each in asked.get()] == [("a", 0), ("a", 1), ("b", 9)]
+
+
 def test_a_process_that_computes_holds_up_nobody_for_long(monkeypatch):
     monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
     crawls = crawls_of(Process(found("a"), is_mute=True), Process(found("b")))
