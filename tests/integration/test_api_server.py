@@ -163,7 +163,7 @@ def watching():
 @pytest.mark.parametrize("calls", [watching(), b""], ids=["during a call", "without a call"])
 def test_a_connection_that_leaves_a_ping_unanswered_is_closed(backend, monkeypatch, calls):
     monkeypatch.setattr(server, "ALIVE_S", 0.3)
-    monkeypatch.setattr(server, "ANSWER_S", 1)
+    monkeypatch.setattr(server, "ANSWER_S", 4)
     with (
         running(Master(backend)) as (master,),
         socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as vanishes,

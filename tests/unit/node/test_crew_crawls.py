@@ -10,6 +10,7 @@ from crawler.model.statistics import Statistics
 from crawler.node.crew import distant_crawls
 from crawler.node.crew.distant_crawls import DistantCrawls
 from crawler.node.crew.page import Glance
+from tests.waiting import PATIENCE_S
 
 
 def found(task, pages=1, began_ns=1, ended_ns=0):
@@ -69,7 +70,7 @@ def test_a_crawl_that_ends_while_others_answer_is_there_once():
 def test_a_process_that_computes_holds_up_nobody_for_long(monkeypatch):
     monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
     crawls = crawls_of(Process(found("a"), is_mute=True), Process(found("b")))
-    with gevent.Timeout(2):
+    with gevent.Timeout(PATIENCE_S):
         assert crawls.of("b").task == "b"
     with pytest.raises(NotFound):
         crawls.of("a")
