@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy mutants proto docs clean
+.PHONY: help run test test-all check lint faults model soak failover bench-placement bench-engine bench-frontier bench-crew bench-startup bench-deploy bench-dashboard mutants proto docs clean
 
 MINUTES ?= 10
 STEPS ?= 50000
@@ -69,6 +69,9 @@ bench-startup: $(VENV)/.test ## What a command costs before it says anything
 bench-deploy: $(VENV)/.test ## How long it takes until a deployed spider runs
 	@$(BIN)/python -m bench.deploying
 
+bench-dashboard: $(VENV)/.test ## What the web page costs the leader: make bench-dashboard [ROWS="pages watching silent"]
+	@$(BIN)/python -m bench.dashboard $(ROWS)
+
 mutants: $(VENV)/.test ## Put known faults back, one at a time: for each, a test must fail
 	@$(BIN)/python -m tests.mutants
 
@@ -99,7 +102,8 @@ $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.
 
 # httpbin asks for a greenlet older than ours. It runs without any, and gets a folder of its own.
 $(VENV)/.test: $(VENV)/.run requirements-dev.txt requirements-sql.txt requirements-parquet.txt \
-		requirements-cloud.txt requirements-redis.txt requirements-oidc.txt requirements-deploy.txt requirements-docs.txt requirements-httpbin.txt
+		requirements-cloud.txt requirements-redis.txt requirements-oidc.txt requirements-deploy.txt \
+		requirements-tracing.txt requirements-docs.txt requirements-httpbin.txt
 	@echo "installing what is needed to test: some fifty more, a minute, once"
 	@$(PIP) -r requirements-dev.txt | $(SHOW)
 	@$(PIP) --quiet --no-deps --upgrade --target $(VENV)/httpbin -r requirements-httpbin.txt || \

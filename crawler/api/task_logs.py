@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 
 from crawler.api.backend import Backend, Call, NodeLoad
 from crawler.api.log_pieces import dropped, id_name, keys_of_run, latest, named, no_run, why_missing
-from crawler.api.workers import Reach, WorkerClient, ask_all, brief, workers_of
+from crawler.api.workers import (
+    Reach,
+    WorkerClient,
+    ask_all,
+    brief,
+    resources_of,
+    workers_of,
+)
 from crawler.clock import Backoff, Clock, SystemClock
 from crawler.errors import CrawlerError, NotFound, Retryable, Unavailable
 from crawler.model.logs import LogPart, LogQuery, Piece, PieceKey
-from crawler.model.records import Query, Resource
-from crawler.model.shards import MAX_WORKERS, is_sharded
+from crawler.model.records import Resource
 
 LOOK_S = 0.5
 """How often it is looked for new lines while somebody follows a log."""
@@ -157,7 +163,7 @@ class TaskLog:
 
     def _look(self) -> _Known:
         """Ask the leader and all workers. Raises NotFound, and whatever calls raise."""
-        head, shards = self._resources()
+        head, shards = resources_of(self._backend, self._query.name, self._brief())
         found, silent = self._asked()
         pieces = {key: held for key, held in latest(found).items() if held[0].id == id_name(head)}
         runs = sorted({piece.run for piece, _ in pieces.values()})
@@ -173,7 +179,7 @@ class TaskLog:
     def _look_again(self, known: _Known) -> _Known:
         """Ask the leader; the workers too if a piece is new, and now and then if one is lacking."""
         try:
-            head, shards = self._resources()
+            head, shards = resources_of(self._backend, self._query.name, self._brief())
         except NotFound:
             known.has_ended = True
             known.notes.append("the task was deleted")
@@ -202,16 +208,6 @@ class TaskLog:
 
     def _is_over(self, head: Resource) -> bool:
         return head.run > self._run or head.has_ended
-
-    def _resources(self) -> tuple[Resource, Sequence[Resource]]:
-        """Return the task, and its shards. Raises NotFound, and whatever calls raise."""
-        name, call = self._query.name, self._brief()
-        head = self._backend(call).get(name, call)
-        if not is_sharded(head.spec) or head.spec.shard:
-            return head, ()
-        query = Query(MAX_WORKERS, f"{name}~", shards=True)
-        listed = self._backend(call).list(query, call).resources
-        return head, [each for each in listed if each.spec.shard_of == name]
 
     def _asked(
         self,

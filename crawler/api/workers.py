@@ -11,6 +11,10 @@ from crawler.api.backend import Backend, Call, NodeLoad
 from crawler.errors import CrawlerError
 from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
+from crawler.model.records import Query, Resource
+from crawler.model.shards import MAX_WORKERS, is_sharded
+from crawler.model.spiders import OfferedSpider
+from crawler.model.statistics import Statistics
 
 ASKED_S = 3.0
 """How long a worker has to answer."""
@@ -18,6 +22,7 @@ AT_ONCE = 32
 """How many workers are asked at the same time."""
 WORKER = "worker"
 
+Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
@@ -30,6 +35,14 @@ class WorkerClient(Protocol):
 
     def log_passage(self, name: str, id: str, key: PieceKey, begin: int, call: Call) -> Passage:
         """Return whole lines of a piece from that byte on. Raises whatever calls raise."""
+        ...
+
+    def statistics(self, name: str, call: Call) -> Statistics:
+        """Return the statistics of one crawl. Raises NotFound, and whatever calls raise."""
+        ...
+
+    def offered(self, call: Call) -> Sequence[OfferedSpider]:
+        """Return the spiders that the worker offers. Raises whatever calls raise."""
         ...
 
     def item_folders(self, name: str, call: Call) -> Sequence[ItemFolder]:
@@ -59,21 +72,34 @@ def workers_of(backend: Callable[[Call], Backend], call: Call) -> Sequence[NodeL
     return [each for each in backend(call).nodes(call) if each.role == WORKER]
 
 
-def ask_all(
-    workers: Sequence[NodeLoad], ask: Callable[[NodeLoad], Answer]
-) -> tuple[list[tuple[NodeLoad, Answer]], list[tuple[NodeLoad, str]]]:
-    """Ask these workers. Return the answers, and the workers that do not answer, with why."""
-    found: list[tuple[NodeLoad, Answer]] = []
-    silent: list[tuple[NodeLoad, str]] = []
+def resources_of(
+    backend: Callable[[Call], Backend], name: str, call: Call
+) -> tuple[Resource, Sequence[Resource]]:
+    """Return a task, and its shards. Raises NotFound, and whatever calls raise."""
+    head = backend(call).get(name, call)
+    if not is_sharded(head.spec) or head.spec.shard:
+        return head, ()
+    query = Query(MAX_WORKERS, f"{name}~", shards=True)
+    listed = backend(call).list(query, call).resources
+    return head, [each for each in listed if each.spec.shard_of == name]
 
-    def once(worker: NodeLoad) -> None:
+
+def ask_all(
+    asked: Sequence[Asked], ask: Callable[[Asked], Answer]
+) -> tuple[list[tuple[Asked, Answer]], list[tuple[Asked, str]]]:
+    """Ask about each of these, several at the same time. Return the answers, and what has none,
+    with why."""
+    found: list[tuple[Asked, Answer]] = []
+    silent: list[tuple[Asked, str]] = []
+
+    def once(each: Asked) -> None:
         try:
-            found.append((worker, ask(worker)))
+            found.append((each, ask(each)))
         except CrawlerError as error:
-            silent.append((worker, str(error)))
+            silent.append((each, str(error)))
 
     pool = Pool(AT_ONCE)
-    for worker in workers:
-        pool.spawn(once, worker)
+    for each in asked:
+        pool.spawn(once, each)
     pool.join()
     return found, silent

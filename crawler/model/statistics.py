@@ -8,6 +8,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
+HELD, AWAITED = "held", "awaited"
+"""What a worker has of a host, where workers share hosts."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostLoad:
@@ -22,6 +25,9 @@ class HostLoad:
     """The seconds between two requests at present; 0 if the crawl does not use the host yet."""
     at: list[str] = field(default_factory=list)
     """Which crawls have these requests, for a task that has several."""
+    lease: str = ""
+    """If workers share hosts: `held` if the crawl's worker alone may send to the host, `awaited` if
+    it waits for that; else empty."""
 
     @property
     def requests(self) -> int:
@@ -83,6 +89,8 @@ class Statistics:
     lasts."""
     hosts: Mapping[str, HostLoad] = field(default_factory=dict)
     """The ten hosts with the most such requests."""
+    pending_hosts: int = 0
+    """How many hosts have such requests in memory. A host of several crawls counts for each."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """URLs that are `known` and their `known_bytes`; requests that wait in memory (`waiting`) and
     `on_disk`; the `store_bytes` of the state that is kept. If `crawls` are several, a URL counts as
@@ -101,6 +109,8 @@ class Statistics:
     shards: Mapping[int, Statistics] = field(default_factory=dict)
     """For the head of a task on several workers: what each other shard has counted, by its number,
     also one that was removed. About a second old while it runs."""
+    counted_ns: int = 0
+    """Wall time at which these were counted, in nanoseconds; 0 if nobody knows."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""
@@ -133,7 +143,7 @@ MOST_HOSTS = 10
 SUMMED = (
     *("discovered", "pages", "items", "items_dropped", "items_failed", "requests"),
     *("repeated", "retries", "redirects", "from_cache", "bytes_received", "bytes_expanded"),
-    *("statuses", "failures", "filtered", "pending", "slow_callbacks"),
+    *("statuses", "failures", "filtered", "pending", "pending_hosts", "slow_callbacks"),
 )
 """What the crawls of one task have together. The names are those of fields."""
 
@@ -151,6 +161,7 @@ def together(parts: Sequence[Statistics]) -> Statistics:
 
     They run at the same time. Nobody can add up their latencies: the worst of each counts. The
     task has ended when its head has. Only shards that are not among the parts stay under `shards`.
+    They are as old as the oldest.
     """
     head = parts[0]
     if len(parts) == 1:
@@ -177,6 +188,7 @@ def together(parts: Sequence[Statistics]) -> Statistics:
         memory=_memory(parts),
         elsewhere=_between(parts, sums["pending"]),
         shards={n: shard for n, shard in head.shards.items() if shard.task not in names},
+        counted_ns=min((part.counted_ns for part in parts if part.counted_ns), default=0),
         **sums,
     )
 
@@ -214,6 +226,7 @@ def _hosts(parts: Sequence[Statistics]) -> Mapping[str, HostLoad]:
                 max(told.rests_s, load.rests_s),
                 max(told.pause_s, load.pause_s),
                 [*told.at, part.task],
+                HELD if HELD in (told.lease, load.lease) else told.lease or load.lease,
             )
     largest = sorted(found, key=lambda host: -found[host].requests)
     return {host: found[host] for host in largest[:MOST_HOSTS]}

@@ -74,6 +74,10 @@ class Access:
         """Return the secret by which nodes know each other; empty until it has been read."""
         return self._secret.current()
 
+    def former_secret(self) -> str:
+        """Return the secret before, as long as it counts; else an empty text."""
+        return self._secret.former()
+
     def _tell(self) -> None:
         """Tell who may come in, if that is more or less than one might think."""
         if self._is_open:

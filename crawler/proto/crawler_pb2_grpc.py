@@ -118,6 +118,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                 _registered_method=True)
+        self.DryRunScheduler = channel.unary_unary(
+                '/CrawlerMaster/DryRunScheduler',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
+                _registered_method=True)
         self.ResetScheduler = channel.unary_unary(
                 '/CrawlerMaster/ResetScheduler',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -223,6 +228,16 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
                 _registered_method=True)
+        self.ListBundleFiles = channel.unary_unary(
+                '/CrawlerMaster/ListBundleFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+                _registered_method=True)
+        self.CompareBundles = channel.unary_unary(
+                '/CrawlerMaster/CompareBundles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
+                _registered_method=True)
         self.RecordBundle = channel.unary_unary(
                 '/CrawlerMaster/RecordBundle',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
@@ -262,6 +277,16 @@ class CrawlerMasterStub:
                 '/CrawlerMaster/ReadItemFile',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+                _registered_method=True)
+        self.GetTaskStatistics = channel.unary_unary(
+                '/CrawlerMaster/GetTaskStatistics',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
+                _registered_method=True)
+        self.ListSpiders = channel.unary_unary(
+                '/CrawlerMaster/ListSpiders',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
                 _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/CrawlerMaster/ListAlerts',
@@ -382,7 +407,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=&label=&search=&spider=&node=&sort=
+        &descending=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -429,6 +455,15 @@ class CrawlerMasterServicer:
         """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
         plugins alone. What the request does not give stays as it is when the leader carries it out.
         The change counts from the next pass on, for later leaders too, and moves no running task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunScheduler(self, request, context):
+        """POST /crawler/scheduler/dry-run, body: as for PUT /crawler/scheduler. Nothing changes. The answer
+        tells what the scheduler would do. The leader makes one at a time, and stops before the deadline
+        of the call: RESOURCE_EXHAUSTED while it makes another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -587,6 +622,22 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBundleFiles(self, request, context):
+        """GET /crawler/projects/{name}/files?digest=: what is in a version of a project; without a digest
+        in the current one. The master that is asked reads its own copy of the bundle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareBundles(self, request, context):
+        """GET /crawler/projects/{name}/diff?digest=&since=: how a version differs from another one; without
+        `since` from the one deployed before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordBundle(self, request, context):
         """For masters only, and not over HTTP: the bundle is kept, and becomes the current one.
         """
@@ -642,6 +693,22 @@ class CrawlerMasterServicer:
 
     def ReadItemFile(self, request, context):
         """The bytes of one of these files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTaskStatistics(self, request, context):
+        """GET /crawler/resource/{name}/statistics: what the crawls of a task count now, as its workers tell
+        it. Any master asks them. Only the name of the request counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpiders(self, request, context):
+        """GET /crawler/spiders: which spiders the live workers offer and the projects have, and which
+        parameters each takes. Any master asks the workers, and keeps what they tell.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -780,6 +847,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             ),
+            'DryRunScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunScheduler,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.DryRun.SerializeToString,
+            ),
             'ResetScheduler': grpc.unary_unary_rpc_method_handler(
                     servicer.ResetScheduler,
                     request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
@@ -885,6 +957,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
             ),
+            'ListBundleFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBundleFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.SerializeToString,
+            ),
+            'CompareBundles': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareBundles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Comparison.SerializeToString,
+            ),
             'RecordBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordBundle,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.FromString,
@@ -924,6 +1006,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.ReadItemFile,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFilePart.SerializeToString,
+            ),
+            'GetTaskStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTaskStatistics,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.SerializeToString,
+            ),
+            'ListSpiders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpiders,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -1395,6 +1487,33 @@ class CrawlerMaster:
             '/CrawlerMaster/UpdateScheduler',
             crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DryRunScheduler',
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1973,6 +2092,60 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def ListBundleFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListBundleFiles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareBundles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/CompareBundles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RecordBundle(request,
             target,
             options=(),
@@ -2178,6 +2351,60 @@ class CrawlerMaster:
             '/CrawlerMaster/ReadItemFile',
             crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ItemFilePart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTaskStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/GetTaskStatistics',
+            crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpiders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListSpiders',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
             options,
             channel_credentials,
             insecure,
@@ -2420,6 +2647,11 @@ class CrawlerWorkerStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
                 _registered_method=True)
+        self.ListOffered = channel.unary_unary(
+                '/CrawlerWorker/ListOffered',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+                _registered_method=True)
         self.ReadItems = channel.unary_unary(
                 '/CrawlerWorker/ReadItems',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
@@ -2476,6 +2708,13 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOffered(self, request, context):
+        """For masters only: the spiders that the worker offers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadItems(self, request, context):
         """For masters only: bytes of one of them.
         """
@@ -2515,6 +2754,11 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListItems,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ListOffered': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOffered,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ReadItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadItems,
@@ -2687,6 +2931,33 @@ class CrawlerWorker:
             '/CrawlerWorker/ListItems',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOffered(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListOffered',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,9 @@ ENVIRONMENT = "CRAWLER_"
 DEFAULT_FILE = "config.yaml"
 """The file that is read from the working directory if no file is named and it exists."""
 
+DASHBOARD = "dashboard"
+"""A setting of the section `api` that may also stand by itself."""
+
 LEAST_PROCESS_MEMORY = 100_000_000
 """The smallest limit that holds for a process of crawls: an idle one takes half of it."""
 
@@ -139,6 +142,8 @@ class _Loader:
                 self._take_tasks(value)
             elif key == "spiders":
                 self._take_spiders(value)
+            elif key == DASHBOARD:
+                self._take_section("api", {DASHBOARD: value})
             else:
                 allowed = [*self._values, "spiders", "tasks"]
                 if key in ("name", "follow", "items", "start_urls"):

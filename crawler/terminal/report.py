@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crawler.model.statistics import HostLoad, Statistics
+from crawler.model.statistics import AWAITED, Statistics
 from crawler.plural import counted
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
@@ -54,7 +54,7 @@ def _rows(found: Statistics) -> Iterator[tuple[str, str]]:
     yield "not done", counted(found.pending, "request") if found.pending else ""
     yield "in between", _between(found)
     yield "cooldown", _resting(found.resting) if not found.finish_reason else ""
-    yield "hosts", "; ".join(_hosts(found.hosts)) if not found.finish_reason else ""
+    yield "hosts", "; ".join(_hosts(found)) if not found.finish_reason else ""
     yield "memory", _memory(found.memory)
     yield "latency", _latency(found.latency_s) if found.statuses else ""
     yield "slow", counted(found.slow_callbacks, "callback") if found.slow_callbacks else ""
@@ -148,16 +148,19 @@ def _resting(resting: Mapping[str, float]) -> str:
     return f"{counted(hosts, 'host')}, for {longest} at most" if hosts else ""
 
 
-def _hosts(hosts: Mapping[str, HostLoad]) -> Iterator[str]:
+def _hosts(found: Statistics) -> Iterator[str]:
     """The hosts with the most pending requests, and why they wait."""
-    for host, load in hosts.items():
+    for host, load in found.hosts.items():
         yield (
             f"{host}: {load.waiting:,} to go"
             + (f", {load.in_flight:,} in flight" if load.in_flight else "")
             + (f", rests {duration(load.rests_s)}" if load.rests_s else "")
             + (f", pause {load.pause_s:,g} s" if load.pause_s else "")
+            + (", waits for its lease" if load.lease == AWAITED else "")
             + (f", at {' and '.join(load.at)}" if load.at else "")
         )
+    if found.pending_hosts > len(found.hosts):
+        yield counted(found.pending_hosts - len(found.hosts), "more host")
 
 
 def _largest_first(values: Mapping[str, int]) -> dict[str, int]:

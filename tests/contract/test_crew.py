@@ -34,6 +34,12 @@ def test_it_knows_its_spiders(place):
     assert place.crew.spider_names() == {"tree", "raising", "refusing", "odd"}
 
 
+def test_it_knows_what_its_spiders_take(place):
+    told = place.crew.described()
+    assert told.keys() == place.crew.spider_names()
+    assert "start_urls" in {each.name for each in told["tree"].arguments}
+
+
 def test_it_is_ready_once_it_has_begun(place):
     assert place.crew.unready_reason() == ""
 

@@ -11,6 +11,7 @@ from crawler.history.store import SLACK, HistoryStore
 from crawler.history.tables import METADATA
 from crawler.model.history import Event, Kind, RunQuery, RunState, Step
 from crawler.model.records import State
+from crawler.model.run_statistics import RunStatistics
 from crawler.node.master.pauses import as_stored, paused, resumed
 from tests.databases import Postgres, started
 from tests.history_stores import SECOND, added, changes, life
@@ -182,6 +183,38 @@ def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
     assert states(store, labels={"team": "c"}) == []
 
 
+def test_reads_look_runs_up_and_walk_over_none_but_by_time(tmp_path):
+    """A million events would take seconds otherwise. SQLite tells what it does."""
+    store = HistoryStore(f"sqlite:///{tmp_path}/history.db", ".")
+    store.prepare("mine")
+    for number in range(3):
+        store.write(changes(life(number)), False)
+    plans = []
+
+    @sa.event.listens_for(store._database._engine, "before_cursor_execute")
+    def explain(connection, cursor, statement, parameters, *_):
+        if statement.startswith("SELECT"):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(line for *_, line in cursor.fetchall())
+
+    assert len(store.runs(RunQuery())) == 3
+    assert len(store.runs(RunQuery(state=RunState.DONE))) == 3
+    assert len(store.of_task("x-0", 10)) == 4
+    scans = {line for line in plans if "SCAN events" in line}
+    assert scans == {"SCAN events USING INDEX events_by_time"}
+    assert any("SEARCH events USING INDEX events_by_state" in line for line in plans)
+    store.close()
+
+
+def test_of_tasks_that_are_gone_none_is_missed_however_many_there_are(store, monkeypatch):
+    monkeypatch.setattr("crawler.history.database.IDS_AT_ONCE", 2)
+    for number in range(5):
+        store.write(changes(life(number)), False)
+    store.write_missing([life(3)[-1]], 2000, 5000)
+    gone = [number for number in range(5) if Kind.DELETED in kinds(store, f"x-{number}")]
+    assert gone == [0, 1, 2, 4]
+
+
 def test_a_label_that_no_database_takes_hides_no_other_run(store):
     store.write(changes(life(0, labels={"team": "a"})), False)
     store.write(changes(life(1, labels={"team": "a", "note": "x\0y"})), False)
@@ -212,9 +245,53 @@ def test_nothing_that_is_forgotten_looks_unfinished_meanwhile(url, monkeypatch):
             database.write([event])
     while database.forget(10**15):
         assert database.open_runs() == []
-        assert database.tasks() == []
+        assert database.task_ids() == []
     assert database.of_task("x-0", 10) == []
     database.close()
+
+
+def statistics(store, name="x-0"):
+    """The statistics of the events of a task, and of its runs."""
+    runs = [run.statistics for run in store.runs(RunQuery()) if run.task == name]
+    return [event.statistics for event in store.of_task(name, 100)], runs
+
+
+def told(epoch=1, text='{"pages":3}', number=0):
+    return RunStatistics(str(1000 + number), 0, epoch, text)
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["after the end", "before it"])
+def test_the_statistics_of_a_run_are_told_with_its_end(store, is_first):
+    if is_first:
+        store.write_statistics([told()], 1000)
+    store.write(changes(life()), False)
+    if not is_first:
+        assert statistics(store) == ([{}] * 4, [{}])
+        store.write_statistics([told(2), told(text="no JSON"), told()], 1000)
+    assert statistics(store) == ([{}, {}, {}, {"pages": 3}], [{"pages": 3}])
+
+
+def test_the_last_statistics_of_a_run_are_kept(store):
+    store.write(changes(life()), False)
+    for pages in (1, 2):
+        assert store.write_statistics([told(text=f'{{"pages":{pages}}}')], 1000) == (0, 0)
+    assert statistics(store)[1] == [{"pages": 2}]
+
+
+def test_statistics_that_the_database_refuses_cost_no_others(store):
+    store.write(changes(life()), False)
+    assert store.write_statistics([told(2**70), told(text='{"pages":3}\0'), told()], 1) == (0, 1)
+    assert statistics(store)[1] == [{"pages": 3}]
+
+
+def test_old_statistics_are_forgotten(store):
+    for number, time_ns in ((0, 1000), (1, 9000)):
+        store.write(changes(life(number), 9000), False)
+        store.write_statistics([told(number=number)], time_ns)
+    while store.forget(5000):
+        pass
+    assert statistics(store, "x-0")[1] == [{}]
+    assert statistics(store, "x-1")[1] == [{"pages": 3}]
 
 
 def test_an_event_that_the_database_refuses_costs_no_other(store):
@@ -235,7 +312,7 @@ def test_texts_of_every_kind_are_kept(url):
     database.close()
 
 
-@pytest.mark.parametrize("start", ["", "0001", HEAD])
+@pytest.mark.parametrize("start", ["", "0001", "0003", HEAD])
 def test_tables_of_each_revision_come_up_to_date_and_keep_what_they_have(url, start):
     if start:
         engine = engine_of(url)
@@ -265,7 +342,7 @@ def test_a_database_is_for_one_cluster(url, store):
     again.prepare("mine")
     assert kinds(again) == ENDED
     with engine_of(url).begin() as connection:
-        connection.execute(sa.text("DELETE FROM marks WHERE name = 'cluster mine'"))
+        connection.execute(sa.text("DELETE FROM marks WHERE name LIKE 'cluster %'"))
     other.prepare("other")
     assert kinds(other) == ENDED
     for each in (again, other):

@@ -98,6 +98,7 @@ def test_the_tasks_of_a_process_that_is_killed_go_on_at_once(place, runs, number
         report = ended(runs, name)
         assert (report.state, report.interrupted, report.charged) == (State.FAILED, True, False)
         assert signal.Signals(number).name in report.reason
+        assert runs.of(name).statistics, "what the process told last"
     assert place.crew.totals().sums["pages"] >= before
     for name in names:
         assert goes_on(place, runs, name, host=host).counts.pages == PAGES

@@ -113,4 +113,18 @@ MUTANTS = [
         "            if now_s - began_s > 100 * MOST_FOLLOWED_S:",
         "tests/unit/api/test_task_logs.py -k for_an_hour",
     ),
+    Mutant(
+        "the statistics of a task are those of an earlier one of its name",
+        "crawler/api/task_statistics.py",
+        '    if found.task_id not in ("", resource.id):',
+        '    if found.task_id not in ("", found.task_id):',
+        "tests/unit/api/test_task_statistics.py -k another_one",
+    ),
+    Mutant(
+        "what a silent shard had counted is lost",
+        "crawler/api/task_statistics.py",
+        "        parts = [*self._with_known(parts)]\n",
+        "",
+        "tests/unit/api/test_task_statistics.py -k gone",
+    ),
 ]

@@ -35,6 +35,7 @@ ALL = Statistics(
     elsewhere=24,
     resting={"hosts": 19, "longest_s": 20.5},
     hosts={"a.example": HostLoad(30, 2, 1.5, 0.5)},
+    pending_hosts=31,
     memory={"known": 21},
     latency_s={"p50": 0.25, "max": 3},
     slow_callbacks=22,
@@ -42,6 +43,7 @@ ALL = Statistics(
     pid=26,
     task_id="29",
     shards={1: Statistics("fiction~1", "books", pages=27, statuses={200: 28})},
+    counted_ns=32,
 )
 
 
@@ -86,9 +88,11 @@ def test_the_crawls_of_one_task_are_told_as_one():
         filtered={"trap": 3},
         latency_s={"p50": 0.5, "p90": 1.0},
         hosts={
-            "a.example": HostLoad(1, rests_s=3.0, pause_s=2.0),
-            "b.example": HostLoad(90),
+            "a.example": HostLoad(1, rests_s=3.0, pause_s=2.0, lease="held"),
+            "b.example": HostLoad(90, lease="awaited"),
         },
+        pending_hosts=4,
+        counted_ns=30,
     )
     late = Statistics("books~2", "books")
     told = together([head, shard, late])
@@ -102,7 +106,9 @@ def test_the_crawls_of_one_task_are_told_as_one():
     assert told.resting == ALL.resting
     assert list(told.hosts) == ["b.example", "a.example"]
     assert told.hosts["b.example"].at == ["books~1"]
-    assert told.hosts["a.example"] == HostLoad(31, 2, 3.0, 2.0, ["books", "books~1"])
+    assert told.hosts["a.example"] == HostLoad(31, 2, 3.0, 2.0, ["books", "books~1"], "held")
+    assert told.hosts["b.example"].lease == "awaited"
+    assert (told.pending_hosts, told.counted_ns) == (35, 30), "as old as the oldest"
     assert together([head]) == head
 
 
@@ -163,5 +169,5 @@ def test_what_crawls_know_is_told_with_their_number():
 def test_every_number_of_a_statistics_is_known_to_be_summed_or_not():
     others = {"task", "spider", "began_ns", "ended_ns", "finish_reason", "resumed", "seconds"}
     others |= {"pages_per_s", "resting", "latency_s", "hosts", "memory", "elsewhere"}
-    others |= {"process", "pid", "shards", "task_id"}
+    others |= {"process", "pid", "shards", "task_id", "counted_ns"}
     assert others | set(SUMMED) == {each.name for each in fields(ALL)}

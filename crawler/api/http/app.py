@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,19 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    spider_routes,
+    statistics_routes,
 )
-from crawler.api.http.access import CALLER, approach, need_of
+from crawler.api.http.access import ACTIONS, CALLER, TRACE, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
 from crawler.api.http.fast_path import FastPath
 from crawler.api.http.found_rule import FoundRule
 from crawler.api.http.node_routes import node
+from crawler.api.http.pages import Pages
 from crawler.api.http.server import MAX_CONNECTIONS
+from crawler.api.http.tracing import span
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
@@ -50,7 +55,9 @@ from crawler.clock import Clock, SystemClock
 from crawler.debugging.looks import Looks
 from crawler.logs import get_logger
 from crawler.metrics import Metrics
+from crawler.model.access import Need
 from crawler.settings.sections import ApiSettings
+from crawler.tracing.tracing import NoTracing, Tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -62,6 +69,8 @@ PATHS_OF_THE_API = (
     routes,
     log_routes,
     item_routes,
+    statistics_routes,
+    spider_routes,
     schedule_routes,
     project_routes,
     cluster_routes,
@@ -76,6 +85,9 @@ clock."""
 
 ERROR = "crawler.error"
 """The key for the error that the fast path raised. Flask answers it."""
+
+_GUARDED = "Content-Security-Policy"
+"""Pages have guards of their own, with this among them."""
 
 _CODES = {
     404: ("NOT_FOUND", "nothing is at this path"),
@@ -99,15 +111,19 @@ def build_app(
     labels_of: LabelsOf = no_labels,
     looks: Looks | None = None,
     reach: Reach | None = None,
+    pages: Pages | None = None,
+    tracing: Tracing | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
-    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker.
+    gRPC uses the same limiter and the same doors. `reach` returns the client of a worker. `pages`
+    are those for people, of a master that serves them.
     """
     limiter = limiter or RateLimiter(settings, metrics)
     doors = doors or protected(clock or SystemClock())
-    way = None if service is None else FastPath(service, limiter, doors, settings)
-    app = _App(metrics, clock or SystemClock(), way)
+    tracing = tracing or NoTracing()
+    way = None if service is None else FastPath(service, limiter, doors, settings, tracing)
+    app = _App(metrics, clock or SystemClock(), way, tracing)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
@@ -118,9 +134,11 @@ def build_app(
         app.register_blueprint(api)
     if crawls is not None:
         app.register_blueprint(blueprint(crawls, labels_of))
+    if pages is not None:
+        pages.begin(app)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(Exception, _failed)
-    _admit_requests(app, limiter, doors)
+    _admit_requests(app, limiter, doors, pages)
     return app
 
 
@@ -133,8 +151,11 @@ class _App(Flask):
 
     url_rule_class = FoundRule
 
-    def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
+    def __init__(
+        self, metrics: Metrics, clock: Clock, way: FastPath | None, tracing: Tracing
+    ) -> None:
         super().__init__("crawler", static_folder=None)
+        self._tracing = tracing
         self._clock = clock
         self._shortcut = way
         self._under_way = 0
@@ -172,7 +193,8 @@ class _App(Flask):
     def full_dispatch_request(self) -> Response:
         """Answer a request, and record it."""
         response = super().full_dispatch_request()
-        response.headers.extend(GUARDS)
+        if _GUARDED not in response.headers:
+            response.headers.extend(GUARDS)
         asked = request_ctx.request
         self._note(
             asked.environ, asked.url_rule.rule if asked.url_rule else "", response.status_code
@@ -185,6 +207,15 @@ class _App(Flask):
         if ERROR in environ:  # it refers to this environment, which must not keep it
             raise environ.pop(ERROR)
         return super().preprocess_request()
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer a request that was let in: in a span, if it changes something."""
+        asked = request_ctx.request
+        if not self._tracing.is_on or asked.endpoint not in ACTIONS or asked.url_rule is None:
+            return super().dispatch_request()
+        with span(self._tracing, asked.environ, asked.url_rule.rule) as trace:
+            asked.environ[TRACE] = trace
+            return super().dispatch_request()
 
     def _note(self, environ: WSGIEnvironment, route: str, status: int) -> None:
         took_s = self._clock.monotonic() - environ[BEGAN]
@@ -234,9 +265,11 @@ def _failed(error: Exception) -> Response:
     return response
 
 
-def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
+def _admit_requests(
+    app: Flask, limiter: RateLimiter, doors: Doors, pages: Pages | None = None
+) -> None:
     """Refuse a client's excess requests, and those that it may not make, before any of their body
-    is read.
+    is read. A request for a page shows what its session holds.
 
     The paths about the node itself have no rate: whoever watches it needs them most under load.
     """
@@ -245,8 +278,14 @@ def _admit_requests(app: Flask, limiter: RateLimiter, doors: Doors) -> None:
         if request.blueprint != node.name:
             limiter.admit("http", request.remote_addr or "")
         environ = request.environ
-        endpoint, named = request.endpoint, (request.view_args or {}).get("name", "")
+        endpoint, named = request.endpoint or "", (request.view_args or {}).get("name", "")
         about = named or f"{request.method} {request.path}"
-        environ[CALLER] = doors.admit(approach(environ, endpoint, about), need_of(endpoint))
+        found, need = approach(environ, endpoint, about), need_of(request.endpoint)
+        if pages is not None and endpoint in pages.needs:
+            need = pages.needs[endpoint]
+            shown = pages.authorization() if need is not Need.NOTHING else ""
+            action = pages.actions.get(endpoint, "")
+            found = replace(found, authorization=shown or found.authorization, action=action)
+        environ[CALLER] = doors.admit(found, need)
 
     app.before_request(admit)

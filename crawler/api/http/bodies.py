@@ -22,11 +22,13 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
-from crawler.model.policy import Explanation, SchedulerView
-from crawler.model.projects import ProjectView
+from crawler.model.policy import DryRun, Explanation, SchedulerView
+from crawler.model.projects import BundleFiles, Comparison, ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
+from crawler.model.spiders import OfferedSpider, SpiderList
+from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 
@@ -106,6 +108,11 @@ def scheduler(view: SchedulerView) -> dict[str, Any]:
     return _body(pb.Scheduler.DESCRIPTOR, fields.of_scheduler(view))
 
 
+def dry_run(found: DryRun) -> dict[str, Any]:
+    """Return what the scheduler would do after a change of the policy."""
+    return _body(pb.DryRun.DESCRIPTOR, fields.of_dry_run(found))
+
+
 def explanation(found: Explanation) -> dict[str, Any]:
     """Return the explanation why a task is where it is, or why it waits."""
     return _body(pb.Explanation.DESCRIPTOR, fields.of_explanation(found))
@@ -176,6 +183,16 @@ def projects(found: Sequence[ProjectView]) -> dict[str, Any]:
     return {"projects": [project(each) for each in found]}
 
 
+def bundle_files(found: BundleFiles) -> dict[str, Any]:
+    """Return what is in a bundle."""
+    return _body(pb.BundleFiles.DESCRIPTOR, fields.of_bundle_files(found))
+
+
+def comparison(found: Comparison) -> dict[str, Any]:
+    """Return how two bundles differ."""
+    return _body(pb.Comparison.DESCRIPTOR, fields.of_comparison(found))
+
+
 def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:
     """Return records of the audit."""
     plan = pb.AuditRecord.DESCRIPTOR
@@ -191,6 +208,21 @@ def history(found: Sequence[Event]) -> dict[str, Any]:
 def runs(found: Sequence[Run]) -> dict[str, Any]:
     """Return runs."""
     return {"runs": [_body(pb.Run.DESCRIPTOR, fields.of_run(each)) for each in found]}
+
+
+def task_statistics(found: TaskStatistics) -> dict[str, Any]:
+    """Return the statistics of a task."""
+    return _body(pb.TaskStatistics.DESCRIPTOR, fields.of_task_statistics(found))
+
+
+def spiders(found: SpiderList) -> dict[str, Any]:
+    """Return the spiders of a cluster."""
+    return _body(pb.SpiderList.DESCRIPTOR, fields.of_spider_list(found))
+
+
+def spider(found: OfferedSpider) -> dict[str, Any]:
+    """Return a spider of a cluster."""
+    return _body(pb.OfferedSpider.DESCRIPTOR, fields.of_offered_spider(found))
 
 
 def log_lines(part: LogPart) -> Iterator[bytes]:

@@ -33,13 +33,13 @@ def items(name: str) -> Response:
     if reach is None:
         raise Unavailable("this node reaches no workers")
     query = item_schemas.load_query({**request.args.to_dict(), "name": name})
-    found = _found(TaskFiles(service().backend, reach, query.name, call), query)
-    answer = Response(_lines(found), content_type=CONTENT_TYPE)
+    found = found_items(TaskFiles(service().backend, reach, query.name, call), query)
+    answer = Response(item_lines(found), content_type=CONTENT_TYPE)
     answer.headers[STATE] = found.state
     return answer
 
 
-def _found(files: TaskFiles, query: ItemQuery) -> TaskItems:
+def found_items(files: TaskFiles, query: ItemQuery) -> TaskItems:
     """Find the items. Raises NotFound, Unavailable and WrongState."""
     listed = files.all()
     if listed.notes and not query.skip_missing:
@@ -63,7 +63,7 @@ def _found(files: TaskFiles, query: ItemQuery) -> TaskItems:
     return found
 
 
-def _lines(found: TaskItems) -> Iterator[bytes]:
+def item_lines(found: TaskItems) -> Iterator[bytes]:
     """Yield the items as lines. An error ends the answer without its end, as the status is sent."""
     waiting: list[bytes] = []
     for item in found:

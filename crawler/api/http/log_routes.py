@@ -29,10 +29,10 @@ def logs(name: str) -> Response:
         given["follow"] = "true"
     query = log_schemas.load_query(given)
     found = TaskLog(service().backend, reach, query, call).parts()
-    return Response(_lines(found, request.path), content_type=CONTENT_TYPE)
+    return Response(written_lines(found, request.path), content_type=CONTENT_TYPE)
 
 
-def _lines(found: Iterator[LogPart], path: str) -> Iterator[bytes]:
+def written_lines(found: Iterator[LogPart], path: str) -> Iterator[bytes]:
     """Yield the parts as lines. An error that comes too late for a status is a note."""
     try:
         for part in found:

@@ -69,26 +69,33 @@ class CodeFlow:
     """One login through a browser."""
 
     def __init__(
-        self, provider: Provider, client: Client, scopes: Sequence[str], back: str
+        self,
+        provider: Provider,
+        client: Client,
+        scopes: Sequence[str],
+        back: str,
+        state: str = "",
+        verifier: str = "",
     ) -> None:
-        """`back` is the URL to which the browser comes back."""
+        """`back` is the URL to which the browser comes back. A login that has begun already has a
+        `state` and a `verifier`."""
         self._provider = provider
         self._client = client
         self._back = back
-        self._state = secrets.token_urlsafe(32)
-        self._verifier = secrets.token_urlsafe(64)
+        self.state = state or secrets.token_urlsafe(32)
+        self.verifier = verifier or secrets.token_urlsafe(64)
         self._scopes = scopes
 
     @property
     def url(self) -> str:
         """Where the browser begins."""
-        challenge = hashlib.sha256(self._verifier.encode()).digest()
+        challenge = hashlib.sha256(self.verifier.encode()).digest()
         query = {
             "response_type": "code",
             "client_id": self._client.id,
             "redirect_uri": self._back,
             "scope": _scope(self._provider, self._scopes),
-            "state": self._state,
+            "state": self.state,
             "code_challenge": base64.urlsafe_b64encode(challenge).decode().rstrip("="),
             "code_challenge_method": "S256",
         }
@@ -97,7 +104,7 @@ class CodeFlow:
 
     def is_ours(self, query: Mapping[str, str]) -> bool:
         """Whether a browser came back from this login, and not from another."""
-        return secrets.compare_digest(query.get("state", "").encode(), self._state.encode())
+        return secrets.compare_digest(query.get("state", "").encode(), self.state.encode())
 
     def finish(self, query: Mapping[str, str]) -> Tokens:
         """Return the tokens for what the browser brought. Raises SignInFailed, Unavailable."""
@@ -111,7 +118,7 @@ class CodeFlow:
             grant_type="authorization_code",
             code=query["code"],
             redirect_uri=self._back,
-            code_verifier=self._verifier,
+            code_verifier=self.verifier,
         )
 
 

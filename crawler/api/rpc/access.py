@@ -41,6 +41,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}DrainNode": Need.CLUSTER,
     f"{_MASTER}UncordonNode": Need.CLUSTER,
     f"{_MASTER}UpdateScheduler": Need.CLUSTER,
+    f"{_MASTER}DryRunScheduler": Need.CLUSTER,
     f"{_MASTER}ResetScheduler": Need.CLUSTER,
     f"{_MASTER}CreateToken": Need.CLUSTER,
     f"{_MASTER}ListTokens": Need.CLUSTER,
@@ -59,6 +60,8 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}DeployBundle": Need.CLUSTER,
     f"{_MASTER}ListProjects": Need.READ,
     f"{_MASTER}GetProject": Need.READ,
+    f"{_MASTER}ListBundleFiles": Need.CLUSTER,
+    f"{_MASTER}CompareBundles": Need.CLUSTER,
     f"{_MASTER}RollbackProject": Need.CLUSTER,
     f"{_MASTER}DeleteProject": Need.CLUSTER,
     f"{_MASTER}RecordBundle": Need.NODES,
@@ -66,6 +69,8 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}ListAudit": Need.CLUSTER,
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
+    f"{_MASTER}GetTaskStatistics": Need.READ,
+    f"{_MASTER}ListSpiders": Need.READ,
     f"{_MASTER}ReadLogs": Need.READ,
     f"{_MASTER}ListItemFiles": Need.READ,
     f"{_MASTER}ReadItemFile": Need.READ,
@@ -81,6 +86,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_WORKER}ListLogs": Need.NODES,
     f"{_WORKER}ReadLog": Need.NODES,
     f"{_WORKER}ListItems": Need.NODES,
+    f"{_WORKER}ListOffered": Need.NODES,
     f"{_WORKER}ReadItems": Need.NODES,
 }
 """What each method needs. A method that is not here needs what a node needs."""

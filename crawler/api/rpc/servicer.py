@@ -19,15 +19,20 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
+    statistics_codec,
     token_codec,
 )
 from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.rpc.project_servicer import ProjectServicer
+from crawler.api.rpc.tracing import present_trace
 from crawler.api.service import Service
+from crawler.api.spider_list import Spiders
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
+from crawler.api.task_statistics import TaskCounts
 from crawler.coordination.token_secret import id_of
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -186,6 +191,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
             self._service.backend(call).update_scheduler(change, call)
         )
 
+    def DryRunScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.DryRun:
+        """Tell what the scheduler would do after a change of the policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.dry_run_message(self._service.backend(call).dry_run(change, call))
+
     def ResetScheduler(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> pb.Scheduler:
@@ -332,6 +343,21 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         found = TaskLog(self._service.backend, self._reach, query, call).parts()
         return map(log_codec.part_message, takewhile(lambda _: context.is_active(), found))
 
+    def GetTaskStatistics(
+        self, request: pb.ResourceSpec, context: grpc.ServicerContext
+    ) -> pb.TaskStatistics:
+        """Return what the crawls of a task count now."""
+        call = self._call(context)
+        name = task_schemas.load_name({"name": request.name})
+        found = TaskCounts(self._service.backend, self._reach, name, call).whole()
+        return statistics_codec.task_message(found)
+
+    def ListSpiders(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SpiderList:
+        """Return which spiders there are, and what each takes."""
+        service, call = self._service, self._call(context)
+        found = Spiders(service.backend, self._reach, call, service.offers).all()
+        return spider_codec.list_message(found)
+
     def ListItemFiles(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> pb.ItemFolders:
@@ -398,11 +424,13 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
-        refused = self._service.backend(call).report(request.node_id, reports, call, load)
+        over = codec.statistics_from(request)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load, over)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        return Call(left_s, is_forwarded(context.invocation_metadata()), present_caller())
+        forwarded = is_forwarded(context.invocation_metadata())
+        return Call(left_s, forwarded, present_caller(), trace=present_trace())

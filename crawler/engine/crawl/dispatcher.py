@@ -22,9 +22,8 @@ from crawler.engine.http.messages import FAULT, FetchAnswer, FetchError, Sent
 from crawler.engine.politeness.gatekeeper import Gatekeeper, Park, Refuse, Send, WaitUntil
 from crawler.engine.politeness.robots import CrawlRobots
 from crawler.engine.politeness.slots import Slots
-from crawler.engine.stats.pending_hosts import pending_hosts
+from crawler.engine.stats.pending_hosts import PendingHosts, pending_hosts
 from crawler.logs import get_logger
-from crawler.model.statistics import HostLoad
 from crawler.settings.crawl import CACHE_OFF
 
 log = get_logger(__name__)
@@ -113,10 +112,10 @@ class Dispatcher:
             host: left_s for host, left_s in self._cooldowns.under_way().items() if host in hosts
         }
 
-    def hosts(self) -> dict[str, HostLoad]:
+    def hosts(self) -> PendingHosts:
         """The hosts with the most requests without an end."""
         rests, pause_s = self._cooldowns.under_way(), self._hosts.pause_in_force_s
-        return pending_hosts(self._frontier.sites(), rests, pause_s)
+        return pending_hosts(self._frontier.sites(), rests, pause_s, self._hosts.lease)
 
     @property
     def in_flight(self) -> int:

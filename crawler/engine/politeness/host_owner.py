@@ -25,6 +25,7 @@ from crawler.engine.politeness.host_register import (
 )
 from crawler.engine.politeness.host_tenure import Keeper, Tenure
 from crawler.logs import get_logger
+from crawler.model.statistics import AWAITED, HELD
 
 log = get_logger(__name__)
 
@@ -86,6 +87,12 @@ class HostOwner:
     def waiting(self) -> int:
         """How many hosts are waited for."""
         return len(self._wishes)
+
+    def lease(self, host: str) -> str:
+        """`held` if this worker owns a host, `awaited` if it wants to, or else empty."""
+        if host in self._tenures:
+            return HELD
+        return AWAITED if host in self._wishes else ""
 
     def may_send(self, host: str, now_s: float) -> bool:
         """Whether a request may be sent to a host now. If not, `keeper.wake` is called when that

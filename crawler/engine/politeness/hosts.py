@@ -188,6 +188,11 @@ class Hosts:
         host = self._hosts.get(name)
         return host.pause_s if host is not None and host.members else 0.0
 
+    def lease(self, name: str) -> str:
+        """Whether this worker alone may send to a host: `held`; `awaited` while it waits for that;
+        empty if it does neither, or shares no hosts."""
+        return self._owner.lease(name) if self._owner is not None else ""
+
     def wake(self, name: str) -> None:
         """Let those ask again that wait for a host."""
         host = self._hosts.get(name)

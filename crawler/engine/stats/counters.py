@@ -12,9 +12,10 @@ from crawler.clock import Clock
 from crawler.engine.http import urls
 from crawler.engine.http.messages import FetchAnswer, FetchError
 from crawler.engine.stats.latency import Latency
+from crawler.engine.stats.pending_hosts import NO_HOSTS, PendingHosts
 from crawler.engine.stats.timing import Timing
 from crawler.model.records import Counts
-from crawler.model.statistics import HostLoad, Statistics
+from crawler.model.statistics import Statistics
 from crawler.redaction import hidden
 
 _NUMBERS = (
@@ -155,6 +156,7 @@ class Counters:
             "examples": hidden(self._examples),
             "latency": self.latency.kept(),
             "seconds": self.timing.seconds,
+            "counted_ns": self.timing.now_ns,
         }
 
     def go_on(self, kept: Mapping[str, Any]) -> None:
@@ -180,7 +182,7 @@ class Counters:
         finish_reason: str = "",
         cooldowns: Mapping[str, float] = MappingProxyType({}),
         memory: Mapping[str, int] = MappingProxyType({}),
-        hosts: Mapping[str, HostLoad] = MappingProxyType({}),
+        hosts: PendingHosts = NO_HOSTS,
     ) -> Statistics:
         """The statistics of the crawl at this moment.
 
@@ -217,10 +219,12 @@ class Counters:
                 "hosts": len(cooldowns),
                 "longest_s": round(max(cooldowns.values(), default=0.0), 1),
             },
-            hosts=dict(hosts),
+            hosts=hosts.largest,
+            pending_hosts=hosts.total,
             memory=dict(memory),
             latency_s=self.latency.shown(),
             slow_callbacks=self.slow_callbacks,
+            counted_ns=self.timing.now_ns,
         )
 
 
@@ -233,4 +237,5 @@ def statistics_of_kept(kept: Mapping[str, Any], task: str, spider: str, clock: C
     counters = Counters(clock)
     counters.go_on(kept)
     counters.discovered -= counters.pending
-    return replace(counters.statistics(task, spider), resumed=False)
+    counted_ns = kept.get("counted_ns", 0)  # an earlier version kept none
+    return replace(counters.statistics(task, spider), resumed=False, counted_ns=counted_ns)

@@ -42,6 +42,11 @@ class Timing:
             return self.before_s
         return self.before_s + self._clock.monotonic() - self._began_s
 
+    @property
+    def now_ns(self) -> int:
+        """The present wall time; after the end, that of the end."""
+        return self.ended_ns or self._clock.time_ns()
+
     def go_on(self, seconds: float, pages: int) -> None:
         """Go on after runs that took so many seconds and fetched so many pages."""
         self.before_s = seconds

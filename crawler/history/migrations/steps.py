@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from gevent import monkey
 
-HEAD = "0003"
+HEAD = "0004"
 """The latest revision of the tables. Revisions are numbers in the order in which they came."""
 LOCK = 4_716_001
 """The advisory lock of PostgreSQL under which one master at a time changes the tables."""

@@ -72,9 +72,9 @@ class FakeCrawls:
 
 
 @contextmanager
-def serving(crawls):
+def serving(crawls, offered=tuple):
     """The address of a worker's gRPC server."""
-    servicer = CrawlsServicer(crawls)
+    servicer = CrawlsServicer(crawls, offered=offered)
     server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     server.start()
     yield f"127.0.0.1:{server.port}"
@@ -146,7 +146,9 @@ def stats(monkeypatch, capsys, owner, *arguments, **about):
     return status, said.out, said.err
 
 
-def test_the_command_line_asks_the_worker_that_has_the_task(monkeypatch, capsys, address):
+def test_the_command_line_shows_what_the_worker_tells_that_has_the_task(
+    monkeypatch, capsys, address
+):
     status, said, _ = stats(monkeypatch, capsys, Owner("w-1", address), "--json")
     assert (status, json.loads(said)) == (0, FOUND.to_json())
     status, said, _ = stats(monkeypatch, capsys, Owner("w-1", address))
@@ -157,7 +159,7 @@ def test_the_command_line_asks_the_worker_that_has_the_task(monkeypatch, capsys,
 def test_a_task_without_a_worker_has_no_statistics(monkeypatch, capsys):
     status, _, said = stats(monkeypatch, capsys, None)
     assert status == 1
-    assert said == "crawler: fiction has no worker yet; crawler explain fiction says why\n"
+    assert said == "crawler: fiction has no worker; crawler explain fiction says why\n"
 
 
 def test_a_worker_that_is_gone_is_told(monkeypatch, capsys):
@@ -176,7 +178,7 @@ class ComputingCrawls(FakeCrawls):
 @pytest.mark.parametrize(
     ("crawls", "state", "reason", "told"),
     [
-        (FakeCrawls, State.ASSIGNED, "", "the crawl of x has not begun yet; it is assigned to w-1"),
+        (FakeCrawls, State.ASSIGNED, "", "worker w-1: the crawl of x has not begun yet"),
         (
             FakeCrawls,
             State.FAILED,

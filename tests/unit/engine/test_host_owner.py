@@ -218,6 +218,19 @@ def test_the_pause_in_force_is_told(clock, register):
     assert one.hosts.pause_in_force_s("h") == 0.0
 
 
+def test_who_has_the_lease_of_a_host_is_told(clock, register):
+    one, other = Worker("a", register, clock), Worker("b", register, clock)
+    mine = one.crawl("h", delay_s=0.2)
+    run(clock, [one], 1.0)
+    other.crawl("h", delay_s=0.2)
+    run(clock, [one, other], 0.2)
+    assert [each.hosts.lease("h") for each in (one, other)] == ["held", "awaited"]
+    one.stop(mine)
+    run(clock, [one, other], 2.0)
+    assert [each.hosts.lease("h") for each in (one, other)] == ["", "held"]
+    assert Hosts(clock).lease("h") == "", "it shares none"
+
+
 def test_a_host_stays_with_its_owner_when_who_waited_has_gone(clock, register):
     one, other = Worker("a", register, clock), Worker("b", register, clock)
     one.crawl("h", delay_s=0.2)

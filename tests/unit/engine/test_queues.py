@@ -15,7 +15,7 @@ from crawler.engine.http.request import Request
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.pending_hosts import pending_hosts
 from crawler.model.records import State
-from crawler.model.statistics import HostLoad
+from crawler.model.statistics import HELD, HostLoad
 from crawler.settings.crawl import CrawlSettings
 from tests.depth import deep, examples
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, page, shared
@@ -123,10 +123,23 @@ def test_what_a_site_has_on_disk_is_told_with_what_it_has_in_memory():
     it = frontier()
     for number in range(3000):
         it.admit(Request(f"http://huge/{number}"), 0)
-    [(host, load)] = pending_hosts(it.sites(), {"huge": 2.0}, lambda host: 0.25).items()
-    assert (host, load) == ("huge", HostLoad(3000, rests_s=2.0, pause_s=0.25))
+    found = pending_hosts(it.sites(), {"huge": 2.0}, lambda host: 0.25, lambda host: HELD)
+    load = HostLoad(3000, rests_s=2.0, pause_s=0.25, lease=HELD)
+    assert found == ({"huge": load}, 1)
     take(it, 2500)
-    assert pending_hosts(it.sites(), {}, lambda host: 0.25)["huge"].waiting == 500
+    left = pending_hosts(it.sites(), {}, lambda host: 0.25, lambda host: "")
+    assert left.largest["huge"].waiting == 500
+
+
+def test_of_many_hosts_the_largest_are_told_and_how_many_there_are():
+    it = frontier()
+    for number in range(5):
+        for path in range(number + 1):
+            it.admit(Request(f"http://h{number}/{path}"), 0)
+    found = pending_hosts(it.sites(), {}, lambda host: 0.0, lambda host: "", most=2)
+    assert [*found.largest] == ["h4", "h3"]
+    assert found.total == 5
+    take(it)
 
 
 def test_callbacks_are_names_on_disk():

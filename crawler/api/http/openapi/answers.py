@@ -26,9 +26,13 @@ _REQUESTS_ONLY = frozenset({"restart", "wait_for_spider", "disable", "enable", "
 _SECRETS = frozenset({"Secret.value"})
 """The fields of messages that no answer has, by their names, and by those of their messages."""
 
+_STATISTICS = frozenset({"TaskStatistics.statistics", "CrawlPart.statistics"})
+"""The structs that are statistics."""
+
 _GOOGLE = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.ListValue": {"type": "array"},
+    "google.protobuf.Value": {},
 }
 
 _SCALARS = {
@@ -55,15 +59,20 @@ def schemas() -> dict[str, Schema]:
         pb.ListNodesResponse,
         pb.Explanation,
         pb.Scheduler,
+        pb.DryRun,
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,
         pb.ListProjectsResponse,
+        pb.BundleFiles,
+        pb.Comparison,
         pb.ListAuditResponse,
         pb.GetHistoryResponse,
         pb.ListRunsResponse,
         pb.ListAlertsResponse,
         pb.ListAlertRulesResponse,
+        pb.TaskStatistics,
+        pb.SpiderList,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
@@ -159,6 +168,8 @@ def _inner(field: FieldDescriptor) -> Any:
 
 def _of_field(field: FieldDescriptor) -> Schema:
     message = field.message_type
+    if field.full_name in _STATISTICS:
+        return ref("Statistics")
     if message is not None and message.GetOptions().map_entry:
         value = message.fields_by_name["value"]
         return {"type": "object", "additionalProperties": _of_value(value)}
@@ -170,7 +181,8 @@ def _of_value(field: FieldDescriptor) -> Schema:
     message = field.message_type
     if message is None:
         return dict(_SCALARS[field.cpp_type])
-    return dict(_GOOGLE.get(message.full_name) or ref(message.name))
+    known = _GOOGLE.get(message.full_name)
+    return ref(message.name) if known is None else dict(known)
 
 
 def _of_type(hint: Any) -> Schema:

@@ -13,6 +13,7 @@ from crawler.debugging.looks import LEAST_S, MOST_S
 from crawler.debugging.profile_forms import FORMS
 from crawler.model.audit import MOST_RECORDS
 from crawler.model.history import MOST_LIMIT, RunState
+from crawler.model.projects import SHORT
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
@@ -97,6 +98,8 @@ _ID = _in_query("id", {"type": "string", "maxLength": 200})
 _EPOCH = _in_query("epoch", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
 _SKIP_MISSING = _in_query("skip_missing", {"enum": ["true", "false"]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
+_A_DIGEST = {"type": "string", "pattern": f"^([0-9a-f]{{{SHORT},64}})?$"}
+_DIGEST, _SINCE = _in_query("digest", _A_DIGEST), _in_query("since", _A_DIGEST)
 _ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
@@ -138,6 +141,8 @@ OPERATIONS: Mapping[str, Operation] = {
         query=(_ID, _EPOCH, _SKIP_MISSING),
         types=("application/x-ndjson",),
     ),
+    "crawler.statistics": Operation("getTaskStatistics", ref("TaskStatistics"), _READS | _NAMED),
+    "crawler.spiders": Operation("listSpiders", ref("SpiderList"), _READS),
     "crawler.nodes": Operation("listNodes", ref("ListNodesResponse"), _READS),
     "crawler.drain": Operation("drainNode", ref("NodeInfo"), _WRITES | _NAMED),
     "crawler.uncordon": Operation("uncordonNode", ref("NodeInfo"), _WRITES | _NAMED),
@@ -146,6 +151,12 @@ OPERATIONS: Mapping[str, Operation] = {
         "updateScheduler",
         ref("Scheduler"),
         _WRITES | _BODY,
+        "PolicyChange",
+    ),
+    "crawler.dry_run": Operation(
+        "dryRunScheduler",
+        ref("DryRun"),
+        _READS | _BODY,
         "PolicyChange",
     ),
     "crawler.reset_scheduler": Operation("resetScheduler", ref("Scheduler"), _WRITES),
@@ -187,6 +198,20 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.projects": Operation("listProjects", ref("ListProjectsResponse"), _READS),
     "crawler.project": Operation(
         "getProject", ref("Project"), _READS | _NAMED, name=ref("ProjectName")
+    ),
+    "crawler.bundle_files": Operation(
+        "listBundleFiles",
+        ref("BundleFiles"),
+        _READS | _NAMED,
+        name=ref("ProjectName"),
+        query=(_DIGEST,),
+    ),
+    "crawler.compare_bundles": Operation(
+        "compareBundles",
+        ref("Comparison"),
+        _READS | _NAMED,
+        name=ref("ProjectName"),
+        query=(_DIGEST, _SINCE),
     ),
     "crawler.rollback": Operation(
         "rollbackProject",
