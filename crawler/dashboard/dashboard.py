@@ -43,7 +43,7 @@ from crawler.dashboard.asked import (
 from crawler.dashboard.live import Streams
 from crawler.dashboard.log_tails import Tails
 from crawler.dashboard.sessions import Sessions
-from crawler.dashboard.writing import PREFIX, part, path
+from crawler.dashboard.writing import PREFIX, asset, part, path
 from crawler.errors import CrawlerError, Unauthenticated
 from crawler.settings.oidc import OidcSettings
 
@@ -75,6 +75,10 @@ GUARDS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 """Headers of every page: it loads and runs what this node serves, and nothing else."""
+
+FOREVER = "public, max-age=31536000, immutable"
+ASKED = "no-cache"
+"""A browser asks each time whether its copy is still right."""
 
 
 class Dashboard:
@@ -127,7 +131,7 @@ def nothing(rest: str) -> Response:
 def _guard(answer: Response) -> Response:
     answer.headers.update(GUARDS)
     if request.endpoint == "dashboard.static":
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        answer.headers["Cache-Control"] = FOREVER if _is_as_named(request, answer) else ASKED
         return answer
     answer.headers.setdefault("Cache-Control", "no-store")
     return keep_session(answer)
@@ -144,6 +148,14 @@ def _failed(error: Exception) -> Response:
     failure = explain(error, f"{request.method} {request.path}")
     shown = error if isinstance(error, CrawlerError) else CrawlerError(failure.message)
     return refused(shown, failure.http_status)
+
+
+def _is_as_named(asked: Request, answer: Response) -> bool:
+    """Whether a static file is the very one that the path names with its mark. Another version of
+    the program asks for another one, and a module gets the modules that it imports without one."""
+    if answer.status_code >= 400 or not (mark := asked.args.get("v")):
+        return False
+    return asset((asked.view_args or {})["filename"]).endswith(f"?v={mark}")
 
 
 def _wants_page(asked: Request) -> bool:

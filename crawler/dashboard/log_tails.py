@@ -153,17 +153,23 @@ class Tails:
         """Yield what comes, as server-sent events. `begin` returns the parts of the log from some
         lines before its end on; `seen` is the id of the last event that the reader has. Raises
         CrawlerError before the first event."""
-        tail = self._tails.get(key)
-        if tail is None:
-            if len(self._tails) >= MOST_TAILS:
-                raise CrawlerError(FULL)
-            tail = self._tails[key] = _Tail(self._write)
-            self._supervisor.spawn("the tail of a log", self._follow, key, tail, begin())
+        tail = self._tails.get(key) or self._begun(key, begin)
         return self._events(tail, seen)
 
     def stop(self) -> None:
         """End all tails."""
         self._supervisor.stop()
+
+    def _begun(self, key: Hashable, begin: Callable[[], Iterator[LogPart]]) -> _Tail:
+        if len(self._tails) >= MOST_TAILS:
+            raise CrawlerError(FULL)
+        parts = begin()  # it may raise: a log that never began must not take the place of a tail
+        if (meanwhile := self._tails.get(key)) is not None:
+            close_parts(parts)
+            return meanwhile
+        tail = self._tails[key] = _Tail(self._write)
+        self._supervisor.spawn("the tail of a log", self._follow, key, tail, parts)
+        return tail
 
     def _events(self, tail: _Tail, seen: str) -> Iterator[bytes]:
         mark, _, number = seen.partition(".")

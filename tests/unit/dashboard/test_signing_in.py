@@ -120,6 +120,12 @@ def test_the_static_files_are_there_and_stay_in_the_cache(stranger):
         assert "immutable" in found.headers["Cache-Control"]
 
 
+@pytest.mark.parametrize("name", ["live.js", "live.js?v=0123456789ab", "nothing.js?v=0123456789ab"])
+def test_a_file_that_may_be_of_another_version_is_asked_for_each_time(stranger, name):
+    found = stranger.open(f"/dashboard/static/{name}")
+    assert found.headers["Cache-Control"] == "no-cache"
+
+
 def test_without_a_secret_nobody_can_sign_in_and_is_told_to_wait(clock):
     sessions = Sessions(str, str, clock)
     with pytest.raises(Unavailable, match="has not read the secret"):

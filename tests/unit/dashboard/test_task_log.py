@@ -243,6 +243,38 @@ def test_why_a_log_cannot_be_followed_any_more_is_a_line(tails, log):
     assert reader.next() is None
 
 
+def test_a_log_that_cannot_begin_takes_no_place(tails, log):
+    def refused():
+        raise Unavailable("nobody leads")
+
+    for _ in range(log_tails.MOST_TAILS + 1):
+        with pytest.raises(Unavailable, match="nobody leads"):
+            tails.watch("shop", refused)
+    assert len(tails) == 0
+    log.add(1)
+    assert Reader(tails, log).until("<0>")
+
+
+def test_two_who_begin_to_follow_a_log_at_once_share_its_tail(tails, log):
+    log.add(1)
+    closed = []
+
+    def closing():
+        try:
+            yield LogPart()
+        finally:
+            closed.append(True)
+
+    def late():
+        Reader(tails, log).until("<0>")
+        parts = closing()
+        next(parts)
+        return parts
+
+    assert next(tails.watch("shop", late)).startswith(b"retry:")
+    assert (len(tails), log.begun, closed) == (1, 1, [True])
+
+
 def test_a_log_that_nobody_follows_is_read_no_further(tails, log, monkeypatch):
     monkeypatch.setattr(log_tails, "IDLE_S", 0.0)
     log.add(1)
