@@ -28,7 +28,7 @@ SHOWN = 200
 """How many records of the audit a page shows."""
 
 
-@page("/tokens", Need.CLUSTER)
+@page("/tokens", Need.CLUSTER, words.TOKEN_LIST)
 def tokens() -> Response:
     """Show the tokens, without their texts."""
     return _tokens()
@@ -64,7 +64,7 @@ def revoke(name: str) -> str:
     return f"The token {found.id} ({found.name or 'without a name'}) counts no more."
 
 
-@page("/audit", Need.CLUSTER)
+@page("/audit", Need.CLUSTER, words.AUDIT_READ)
 def audit() -> Response:
     """Show the last changes that somebody asked for, the latest first."""
     asking = call()

@@ -58,7 +58,7 @@ ROOT = "dashboard_root"
 NEEDS: dict[str, Need] = {ROOT: Need.NOTHING, "dashboard.static": Need.NOTHING}
 """What each route needs, by its endpoint."""
 ACTIONS: dict[str, str] = {}
-"""The words of the audit for actions, by their endpoints."""
+"""The words of the audit for routes, by their endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,14 @@ def shared() -> Shared:
     return cast(Shared, current_app.extensions[EXTENSION])
 
 
-def page(rule: str, need: Need = Need.READ) -> Callable[[Decorated], Decorated]:
-    """Let a function answer a GET of a path with a page."""
+def page(rule: str, need: Need = Need.READ, word: str = "") -> Callable[[Decorated], Decorated]:
+    """Let a function answer a GET of a path with a page. `word` is what the audit calls it, if it
+    tells of that who sees it."""
 
     def decorated(view: Decorated) -> Decorated:
         NEEDS[f"{pages.name}.{view.__name__}"] = need
+        if word:
+            ACTIONS[f"{pages.name}.{view.__name__}"] = word
         return pages.get(rule)(view)
 
     return decorated
@@ -204,7 +207,8 @@ def allowed() -> Mapping[str, bool]:
 
 def show(template: str, status: int = 200, **values: Any) -> Response:
     """Answer with a page. What there was to tell is told with it."""
-    held = session()
+    # An error is told even before there can be sessions.
+    held = session() if shared().sessions.is_ready else Session()
     if held.told:
         set_session(replace(held, told=()))
     text = writing.written(

@@ -28,6 +28,8 @@ MOST_S = 7 * 86_400.0
 """A session is over after this time, whatever happens."""
 MOST_BYTES = 3800
 """Browsers drop cookies of more than 4,096 bytes, with their names."""
+SHORT = 100
+"""How many characters are told where there is little room."""
 SEALED = "a session of the dashboard"
 """What a cookie is sealed as."""
 NS = 1_000_000_000
@@ -95,14 +97,23 @@ class Sessions:
         return self._clock.time_ns() - session.made_ns > ROTATE_S * NS
 
     def write(self, session: Session) -> str:
-        """Return the text of its cookie. Raises Unavailable, and InvalidArgument if it is too
-        long."""
+        """Return the text of its cookie. What it tells is shortened, or left out, if it has no
+        room. Raises Unavailable, and InvalidArgument if it is too long even so."""
+        for told in (session.told, _shortened(session.told), ()):
+            text = self._sealed(replace(session, told=told))
+            if len(text) <= MOST_BYTES:
+                return text
+        raise InvalidArgument(TOO_LONG.format(len(session.token)))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the secret has been read, without which there is no session."""
+        return bool(self._secret())
+
+    def _sealed(self, session: Session) -> str:
         made = replace(session, made_ns=self._clock.time_ns())
         sealed = Seals([self._key(self._secret())]).seal(SEALED, _packed(made))
-        text = base64.urlsafe_b64encode(sealed).decode()
-        if len(text) > MOST_BYTES:
-            raise InvalidArgument(TOO_LONG.format(len(session.token)))
-        return text
+        return base64.urlsafe_b64encode(sealed).decode()
 
     def _opened(self, text: str) -> Session | None:
         keys = [self._key(self._secret()), *map(self._key, filter(None, [self._former()]))]
@@ -115,6 +126,10 @@ class Sessions:
             raise Unavailable(NOT_READ)
         made = hmac.digest(secret.encode(), b"sessions of the dashboard", "sha256")
         return base64.b64encode(made).decode()
+
+
+def _shortened(told: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((kind, f"{text[:SHORT]}…") for kind, text in told[-1:])
 
 
 def _packed(session: Session) -> str:

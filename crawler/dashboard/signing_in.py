@@ -51,8 +51,7 @@ def sign_in() -> Response:
         token = request.form.get("token", "").strip()
         if not token:
             raise InvalidArgument("token: give the token that an admin made for you")
-        shared().doors.admit(_approach(token), Need.READ)
-        set_session(shared().sessions.begun(token))
+        _begin(token)
     except CrawlerError as error:
         tell("error", str(error))
         return _led_to(writing.path("login", back=back))
@@ -87,11 +86,7 @@ def from_provider() -> Response:
         given = request.args.to_dict()
         if not kept.get(STATE) or not flow.is_ours(given):
             raise Forbidden(STALE)
-        token = flow.finish(given).id
-        shared().doors.admit(_approach(token), Need.READ)
-        signed_in = shared().sessions.begun(token)
-        shared().sessions.write(signed_in)  # raises if it is too long for a cookie
-        set_session(signed_in)
+        _begin(flow.finish(given).id)
     except CrawlerError as error:
         set_session(shared().sessions.begun())
         tell("error", str(error))
@@ -100,6 +95,15 @@ def from_provider() -> Response:
 
 
 NEEDS.update({"dashboard.sign_in": Need.NOTHING, "dashboard.sign_out": Need.NOTHING})
+
+
+def _begin(token: str) -> None:
+    """Begin the session of whose token it is. Raises what doors raise, and InvalidArgument if it is
+    too long for a cookie."""
+    shared().doors.admit(_approach(token), Need.READ)
+    signed_in = shared().sessions.begun(token)
+    shared().sessions.write(signed_in)
+    set_session(signed_in)
 
 
 def _approach(token: str) -> Approach:

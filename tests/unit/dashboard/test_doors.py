@@ -35,6 +35,11 @@ def test_what_changes_something_is_an_action_of_the_audit_or_of_many_tasks(maste
     assert set(ACTIONS.values()) <= {each for each in vars(audit).values() if type(each) is str}
 
 
+def test_who_looks_at_what_admins_alone_see_is_noted_by_the_words_of_the_api():
+    found = (ACTIONS["dashboard.audit"], ACTIONS["dashboard.tokens"])
+    assert found == (audit.AUDIT_READ, audit.TOKEN_LIST)
+
+
 @pytest.mark.parametrize("role", PEOPLE, ids=lambda role: role.value)
 def test_a_role_may_what_the_table_says_and_nothing_else(master, signed_in, role):
     browser = signed_in(role)

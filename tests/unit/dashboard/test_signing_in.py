@@ -148,6 +148,31 @@ def test_a_session_is_read_by_each_node_and_by_none_of_another_cluster(clock):
     assert sessions.read(text) is None
 
 
+def test_while_a_node_has_not_read_its_secret_its_pages_say_so(stranger, master, monkeypatch):
+    monkeypatch.setattr(master.pages._shared.sessions, "_secret", str)
+    for path in ("", "/tasks", "/login"):
+        assert "has not read the secret" in stranger.see(path)
+        assert (stranger.status, stranger.cookies()) == (503, [])
+
+
+def test_what_a_session_tells_gives_way_to_its_token(clock):
+    sessions = Sessions(lambda: "s" * 32, str, clock)
+    session = Session("t" * 1200, told=(("error", "ü" * 600),) * 3, began_ns=clock.time_ns())
+    found = sessions.read(sessions.write(session))
+    assert (found.token, found.told) == (session.token, (("error", "ü" * 100 + "…"),))
+    longer = Session("t" * 2700, told=session.told, began_ns=session.began_ns)
+    assert sessions.read(sessions.write(longer)).told == ()
+
+
+def test_a_token_that_fits_into_no_cookie_lets_nobody_in_and_says_why(
+    stranger, master, monkeypatch
+):
+    monkeypatch.setattr(master.pages._shared.doors, "admit", lambda approach, need: None)
+    stranger.sign_in("t" * 3500)
+    assert stranger.where.startswith("/dashboard/login")
+    assert stranger.told[0].startswith("this login does not fit into a cookie")
+
+
 @pytest.mark.parametrize("text", ["", "x", "é", "=" * 40, "A" * 80, "A" * 4000])
 def test_a_cookie_that_nobody_made_is_none(clock, text):
     assert Sessions(lambda: "s" * 32, str, clock).read(text) is None
