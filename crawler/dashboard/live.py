@@ -85,6 +85,11 @@ class _Channel:
         changed, self.changed = self.changed, Event()
         changed.set()
 
+    def end(self) -> None:
+        """Let the readers go."""
+        self.has_ended = True
+        self.wake()
+
     def since(self, version: int) -> bytes:
         """Return what is newer than a version, as an event; empty if nothing is."""
         parts = {id: html for id, (at, html) in self.parts.items() if at > version}
@@ -123,6 +128,9 @@ class Streams:
     def stop(self) -> None:
         """End all streams."""
         self._supervisor.stop()
+        for channel in self._channels.values():  # one that had not begun to look
+            channel.end()
+        self._channels.clear()
 
     def _events(self, channel: _Channel) -> Iterator[bytes]:
         version, began_s = 0, self._clock.monotonic()
@@ -147,9 +155,8 @@ class Streams:
                 self._clock.sleep(EVERY_S)
                 idle = 0 if channel.watchers else idle + 1
         finally:
-            del self._channels[key]
-            channel.has_ended = True
-            channel.wake()
+            self._channels.pop(key, None)
+            channel.end()
 
     def _seen(self, channel: _Channel) -> Shown:
         """Return what the page shows now. While nobody can say, it stays as it was, with the

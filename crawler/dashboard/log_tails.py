@@ -114,6 +114,11 @@ class _Tail:
         changed, self.changed = self.changed, Event()
         changed.set()
 
+    def end(self) -> None:
+        """Let the readers go."""
+        self.has_ended = True
+        self.wake()
+
     def since(self, number: int) -> dict[str, Any]:
         """Return the lines behind that one, as many as there are, and how many are left out."""
         self._written()
@@ -159,6 +164,9 @@ class Tails:
     def stop(self) -> None:
         """End all tails."""
         self._supervisor.stop()
+        for tail in self._tails.values():  # one that had not begun to follow
+            tail.end()
+        self._tails.clear()
 
     def _begun(self, key: Hashable, begin: Callable[[], Iterator[LogPart]]) -> _Tail:
         if len(self._tails) >= MOST_TAILS:
@@ -206,9 +214,8 @@ class Tails:
         except CrawlerError as error:
             tail.take(LogPart(note=str(error)))
         finally:
-            del self._tails[key]
-            tail.has_ended = True
-            tail.wake()
+            self._tails.pop(key, None)
+            tail.end()
             close_parts(parts)
 
 

@@ -207,8 +207,10 @@ class Faces:
 
     def last_steps(self, patience_s: Callable[[], float]) -> list[Callable[[], object]]:
         """Return the steps that close them, in order: calls under way have that many seconds."""
-        http = self._http
+        http, pages = self._http, self._pages
         return [
+            # Nobody waits for who watches a page: the streams would go on for minutes.
+            lambda: pages.stop() if pages is not None else None,
             lambda: http.stop(patience_s()) if http is not None else None,
             lambda: self._rpc.stop(patience_s()),
             self.trail.close,

@@ -143,6 +143,14 @@ def test_a_stream_shows_that_it_is_alive(streams, monkeypatch):
     assert next(reader.events) == b":\n\n"
 
 
+def test_when_the_node_stops_all_streams_end(streams):
+    watched = Reader(streams, Page(a="1"))
+    watched.next()
+    fresh = Reader(streams, Page(a="1"), key="not begun")
+    streams.stop()
+    assert (watched.next(), fresh.next(), len(streams)) == (None, None, 0)
+
+
 def test_there_is_a_bound_on_what_is_watched(streams, monkeypatch):
     monkeypatch.setattr(live, "MOST_CHANNELS", 1)
     Reader(streams, Page(a="1"))

@@ -275,6 +275,13 @@ def test_two_who_begin_to_follow_a_log_at_once_share_its_tail(tails, log):
     assert (len(tails), log.begun, closed) == (1, 1, [True])
 
 
+def test_when_the_node_stops_all_logs_end(tails, log):
+    reader = Reader(tails, log)
+    tails.stop()
+    assert not reader.next()["ended"]  # the run goes on, and another node tells how
+    assert (reader.next(), len(tails)) == (None, 0)
+
+
 def test_a_log_that_nobody_follows_is_read_no_further(tails, log, monkeypatch):
     monkeypatch.setattr(log_tails, "IDLE_S", 0.0)
     log.add(1)
