@@ -81,3 +81,13 @@ SEND = """path => {
 
 def names(house):
     return list(house.lab.resources())
+
+
+def test_a_page_that_has_lost_its_node_says_so_until_it_is_back(house, signed_in):
+    window = signed_in("viewer")
+    stream, lost = "**/dashboard/live", window.page.locator("#lost")
+    window.page.route(stream, lambda route: route.fulfill(status=204))
+    window.open("/dashboard")
+    expect(lost).to_contain_text("What you see is old.")
+    window.page.unroute(stream)
+    expect(lost).to_be_hidden()

@@ -1,5 +1,6 @@
 // Follows a page: the server sends each part that has changed, as the HTML of one element with an id,
 // and for each list the order of its elements.
+import { fresh, lost } from "./stale.js";
 import { localTimes } from "./times.js";
 
 export function follow(url) {
@@ -7,29 +8,26 @@ export function follow(url) {
   const open = () => {
     if (source || document.hidden) return;
     source = new EventSource(url);
-    source.onmessage = (event) => show(JSON.parse(event.data));
-    source.onerror = () => stale(source.readyState !== EventSource.OPEN);
-    source.onopen = () => stale(false);
+    source.onmessage = (event) => { fresh(); show(JSON.parse(event.data)); };
+    source.onerror = () => lost(source, again);
+    source.onopen = fresh;
   };
   const close = () => { source?.close(); source = null; };
+  const again = () => { close(); open(); };
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("pagehide", close);
   open();
 }
 
-function stale(is) {
-  document.documentElement.classList.toggle("stale", is);
-}
-
 function show({ parts, orders }) {
-  const fresh = new Map();
+  const added = new Map();
   for (const [id, html] of Object.entries(parts)) {
     const made = element(html);
     const old = document.getElementById(id);
-    if (!old) fresh.set(id, made);
+    if (!old) added.set(id, made);
     else if (old.outerHTML !== made.outerHTML) replace(old, made);
   }
-  for (const [id, ids] of Object.entries(orders)) arrange(document.getElementById(id), ids, fresh);
+  for (const [id, ids] of Object.entries(orders)) arrange(document.getElementById(id), ids, added);
   localTimes(document);
 }
 
@@ -65,12 +63,12 @@ function mark(element) {
   return href ? `[href="${CSS.escape(href)}"]` : null;
 }
 
-function arrange(container, ids, fresh) {
+function arrange(container, ids, added) {
   if (!container) return;
   const wanted = new Set(ids);
   for (const child of [...container.children]) if (!wanted.has(child.id)) child.remove();
   ids.forEach((id, at) => {
-    const child = document.getElementById(id) ?? fresh.get(id);
+    const child = document.getElementById(id) ?? added.get(id);
     if (child && container.children[at] !== child) container.insertBefore(child, container.children[at] ?? null);
   });
 }

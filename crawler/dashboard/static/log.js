@@ -1,4 +1,5 @@
 // Follows a log. The page keeps its last lines alone, so it stays as quick with a million lines.
+import { fresh, lost } from "./stale.js";
 import { clockTimes } from "./times.js";
 
 const list = document.getElementById("log");
@@ -14,14 +15,14 @@ let mine = false; // whether this script scrolls, and not the reader
 function open() {
   if (source || !follows || document.hidden) return;
   source = new EventSource(list.dataset.log);
-  source.onmessage = (event) => show(JSON.parse(event.data));
-  source.onopen = () => stale(false);
-  source.onerror = () => stale(source?.readyState !== EventSource.OPEN);
+  source.onmessage = (event) => { fresh(); show(JSON.parse(event.data)); };
+  source.onopen = fresh;
+  source.onerror = () => { if (source) lost(source, again); };
 }
 
 function close() { source?.close(); source = null; }
 
-function stale(is) { document.documentElement.classList.toggle("stale", is); }
+function again() { close(); open(); }
 
 function show({ lines, leftOut: missed, anew, ended }) {
   if (anew) { list.replaceChildren(); leftOut = 0; }
