@@ -80,6 +80,12 @@ FOREVER = "public, max-age=31536000, immutable"
 ASKED = "no-cache"
 """A browser asks each time whether its copy is still right."""
 
+_TOLD = {
+    404: "there is no such page",
+    413: "the form is larger than this node takes; send less, or use the command: crawler deploy "
+    "for a bundle",
+}
+
 
 class Dashboard:
     """The pages of one master. It is what `api.http.pages` asks for."""
@@ -163,4 +169,4 @@ def _wants_page(asked: Request) -> bool:
 
 
 def _told(error: HTTPException) -> str:
-    return "there is no such page" if error.code == 404 else error.description or error.name
+    return _TOLD.get(error.code or 0) or error.description or error.name

@@ -8,13 +8,24 @@ from flask import Response, request
 from werkzeug.datastructures import FileStorage
 
 from crawler.api.bundles import CHUNK
-from crawler.dashboard.asked import action, backend, call, field, page, shared, show
+from crawler.dashboard.asked import action, backend, call, field, page, pages, shared, show
 from crawler.errors import InvalidArgument
 from crawler.model import audit
 from crawler.model.access import Need
 from crawler.model.projects import SHORT, bundles_in
 from crawler.plural import counted
 from crawler.schemas import project_schemas
+
+MOST_UPLOAD = 64_000_000
+"""The largest body with a bundle. Forms are kept in a file until they are whole, so it is bounded;
+the command takes larger bundles."""
+
+
+@pages.before_request
+def _make_room() -> None:
+    """Let the form with a bundle be larger than others: who sends it has been let in."""
+    if request.endpoint == "dashboard.deploy_project":
+        request.max_content_length = MOST_UPLOAD
 
 
 @page("/projects")

@@ -4,7 +4,9 @@ import io
 
 import pytest
 
+from crawler.dashboard import projects_page
 from crawler.dashboard.schedules_page import DAYS, MOST_A_DAY, days
+from crawler.errors import InvalidArgument
 from crawler.model.access import Role
 from crawler.model.projects import (
     Comparison,
@@ -148,6 +150,31 @@ def test_a_deploy_without_a_file_says_what_file_it_wants(signed_in):
     given["bundle"] = (io.BytesIO(b"no bundle"), "shop.bundle")
     browser.open("/dashboard/projects", "POST", data=given)
     assert browser.page.cssselect(".told .error")
+
+
+def test_a_bundle_may_be_larger_than_other_forms_but_not_of_any_size(
+    signed_in, master, monkeypatch
+):
+    def deploy(name, chunks, rolls, call):
+        raise InvalidArgument(f"{sum(map(len, chunks))} bytes came")
+
+    monkeypatch.setattr(master.service, "deploy", deploy)
+    browser = signed_in()
+    browser.see("/projects")
+    form = {"csrf": browser.csrf, "back": "/dashboard/projects", "name": "shop"}
+
+    def sent(path):
+        given = {**form, "bundle": (io.BytesIO(bytes(3_000_000)), "shop.bundle")}
+        browser.open(path, "POST", data=given)
+
+    sent("/dashboard/projects")
+    assert browser.told == ["3000000 bytes came"]
+    sent("/dashboard/tasks")
+    assert browser.status == 413
+    monkeypatch.setattr(projects_page, "MOST_UPLOAD", 2_000_000)
+    sent("/dashboard/projects")
+    assert browser.status == 413
+    assert "use the command: crawler deploy" in browser.text
 
 
 def test_a_change_of_the_scheduler_is_tried_without_changing_anything(signed_in, backend):
