@@ -73,8 +73,10 @@ class Spiders:
     def _ask(self, workers: Sequence[NodeLoad]) -> Sequence[str]:
         """Ask the workers that have not told yet. Return who does not answer, and why."""
         self._known.keep(workers)
+        # One that names no spiders has none, or is of another program, which cannot be asked.
+        named = [worker for worker in workers if worker.node.spiders]
         answers, silent = ask_all(
-            [worker for worker in workers if self._known.of(worker) is None], self._offered
+            [worker for worker in named if self._known.of(worker) is None], self._offered
         )
         for worker, offered in answers:
             self._known.note(worker, offered)

@@ -35,6 +35,8 @@ from crawler.model.records import State
 from crawler.plural import counted
 from crawler.settings import config
 
+PAGE = "/dashboard"
+"""Where a master serves the web page."""
 TELL_S = 5.0
 """So often the bookshop says what it has served."""
 DEMO_SPIDER = "books"
@@ -260,6 +262,7 @@ def _tell_addresses(cluster: Any, site_url: str) -> None:
     click.echo(f"etcd       {cluster.etcd.endpoint}")
     for node in cluster.nodes:
         click.echo(f"{node.title:<10} {cluster.scheme}://{node.http}  grpc {node.grpc}")
+    click.echo(f"page       {cluster.scheme}://{cluster.masters[0].http}{PAGE}")
     click.echo(f"bookshop   {site_url}\nlogs       {cluster.folder}/*.log")
 
 

@@ -38,6 +38,15 @@ def project(name: str) -> Response:
     return show("project.html", project=found.project, has=has, short=SHORT)
 
 
+@page("/projects/<name>/diff", Need.CLUSTER)
+def compare_versions(name: str) -> Response:
+    """Show how a version of a project differs from another one: from the one before, unless it is
+    named."""
+    wish = project_schemas.load_comparison({**request.args.to_dict(), "name": name})
+    found = shared().service.compare(*wish, call())
+    return show("project_diff.html", name=name, found=found, short=SHORT)
+
+
 @action("/projects", Need.CLUSTER, audit.PROJECT_DEPLOY)
 def deploy_project() -> str:
     """Take a bundle, and make it the current one of a project."""

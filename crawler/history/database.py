@@ -40,6 +40,8 @@ DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
 
 IDS_AT_ONCE = 500
+RUNS_AT_ONCE = 100
+"""Each row that is found is compared with all these."""
 
 Crawl = tuple[str, int, int]
 """The id of a task, the shard and the generation: all its runs go on with the same work."""
@@ -177,23 +179,15 @@ class Database:
             return []  # no event has them
         with self._engine.connect() as connection:
             latest = connection.execute(queries.latest(query, self.is_sqlite)).all()
-            if not latest:
-                return []
             runs = [tuple(row) for row in latest]
-            asked = sorted({(row[0], 0, row[2], 0) for row in runs})
-            run_key = sa.tuple_(*KEY[:4])
-            found = connection.execute(
-                queries.told()
-                .where(EVENTS.c.id.in_({row[0] for row in runs}))  # SQLite looks no pairs up
-                .where(run_key.in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
-                .order_by(EVENTS.c.step)
-            )
-            events = [event_of(row) for row in found.mappings()]
-        by_run: dict[tuple[Any, ...], list[Event]] = {}
-        for event in events:
-            key = (event.id, event.shard, event.generation, event.epoch)
-            by_run.setdefault(key, []).append(event)
-        return [[*by_run.get((r[0], 0, r[2], 0), ()), *by_run[r]] for r in runs]
+            by_run: dict[tuple[Any, ...], list[Event]] = {}
+            for start in range(0, len(runs), RUNS_AT_ONCE):
+                some = queries.of_runs(runs[start : start + RUNS_AT_ONCE])
+                for event in map(event_of, connection.execute(some).mappings()):
+                    key = (event.id, event.shard, event.generation, event.epoch)
+                    by_run.setdefault(key, []).append(event)
+        there = (run for run in runs if run in by_run)  # others were just deleted
+        return [[*by_run.get((run[0], 0, run[2], 0), ()), *by_run[run]] for run in there]
 
     @translated
     def forget(self, before_ns: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,6 +32,18 @@ def latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:
         )
     order = (EVENTS.c.time_ns, EVENTS.c.epoch, EVENTS.c.id, EVENTS.c.shard)
     return found.where(is_last).order_by(*map(sa.desc, order)).limit(query.limit)
+
+
+def of_runs(runs: Sequence[tuple[Any, ...]]) -> sa.Select[Any]:
+    """Select the events of these runs, and of the requests for them, in the order of the steps. The
+    ids are named by themselves, too, because SQLite looks up no keys of several columns."""
+    asked = {(run[0], 0, run[2], 0) for run in runs}
+    return (
+        told()
+        .where(EVENTS.c.id.in_({run[0] for run in runs}))
+        .where(sa.tuple_(*KEY[:4]).in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
+        .order_by(EVENTS.c.step)
+    )
 
 
 def unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:

@@ -27,7 +27,8 @@ PAUSED = "watch-travel"
 WAITS_S = 5.0
 """So long a task waits until the demo's alert tells of it."""
 
-CALL = Call(20.0)
+CALL = Call(60.0)
+"""Patient, because a machine that starts six processes is busy."""
 
 
 def environment_in(folder: Path) -> Mapping[str, str]:

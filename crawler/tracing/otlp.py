@@ -31,11 +31,14 @@ from opentelemetry.trace import (
 import crawler
 from crawler.clock import Clock
 from crawler.errors import CrawlerError, OutcomeUnknown
+from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.records import Report, Resource, State
 from crawler.tracing.span_queue import SpanQueue
 from crawler.tracing.traceparent import TracePlace, place_in, placement_id_of, trace_id_of
 from crawler.tracing.tracing import Kind, Told
+
+log = get_logger(__name__)
 
 OUTCOME = "crawler.outcome"
 _UNNAMED = "unknown_service"
@@ -95,12 +98,10 @@ class OtlpTracing:
         told = {**_about(now), "crawler.strategy": strategy}
         if was is not None and was.owner is not None:
             told["crawler.node.before"] = was.owner.node_id
-        self._ids.next_trace, self._ids.next_span = trace_id_of(now), placement_id_of(now)
-        kind = SpanKind.INTERNAL
-        self._tracer.start_span("place", _after(asked), kind, told, start_time=began_ns).end(
-            ended_ns
-        )
-        self._ids.forget()
+        with _harmless(), self._ids.told(trace_id_of(now), placement_id_of(now)):
+            parent = _after(asked)
+            span = self._tracer.start_span("place", parent, attributes=told, start_time=began_ns)
+            span.end(ended_ns)
 
     def ran(self, resource: Resource, report: Report, began_ns: int, ended_ns: int) -> None:
         """Note that a run has ended here."""
@@ -113,11 +114,12 @@ class OtlpTracing:
             "crawler.items": counts.items,
             "crawler.failures": counts.failures,
         }
-        parent = _after(self._placement_of(resource))
-        span = self._tracer.start_span("run", parent, attributes=told, start_time=began_ns)
-        if report.state is State.FAILED:
-            span.set_status(Status(StatusCode.ERROR, report.reason))
-        span.end(ended_ns)
+        with _harmless():
+            parent = _after(self._placement_of(resource))
+            span = self._tracer.start_span("run", parent, attributes=told, start_time=began_ns)
+            if report.state is State.FAILED:
+                span.set_status(Status(StatusCode.ERROR, report.reason))
+            span.end(ended_ns)
 
     def _placement_of(self, resource: Resource) -> TracePlace:
         """Return the span in which the leader gave a task to this worker."""
@@ -132,16 +134,31 @@ class OtlpTracing:
 class _Ids(RandomIdGenerator):
     """Draws ids at random, but for those that were told."""
 
-    next_trace = next_span = 0
+    _trace = _span = 0
+
+    @contextmanager
+    def told(self, trace_id: int, span_id: int) -> Iterator[None]:
+        """A context in which a span gets this id, and this trace if it begins one."""
+        self._trace, self._span = trace_id, span_id
+        try:
+            yield
+        finally:
+            self._trace = self._span = 0
 
     def generate_trace_id(self) -> int:
-        return self.next_trace or super().generate_trace_id()
+        return self._trace or super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        return self.next_span or super().generate_span_id()
+        return self._span or super().generate_span_id()
 
-    def forget(self) -> None:
-        self.next_trace = self.next_span = 0
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """A context whose bugs end nothing else: neither a term of a leader nor a run."""
+    try:
+        yield
+    except Exception:
+        log.error("a span could not be made, because of a bug", exc_info=True)
 
 
 def _origin(role: str) -> Origin:

@@ -10,7 +10,7 @@ from crawler.local.etcd import EmbeddedEtcd
 from crawler.node.node import Node
 from crawler.settings.sections import EtcdSettings, Settings
 from tests.contract.certificates import files, issue, lock
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_calls_leases_and_watches_go_through_it(etcd, folder):
 )
 def test_a_certificate_that_does_not_fit_is_told_and_nothing_hangs(etcd, folder, change, complaint):
     store = opened(etcd, folder, **{**OURS, **change})
-    with gevent.Timeout(2.0), pytest.raises(Unavailable, match=complaint):
+    with gevent.Timeout(PATIENCE_S), pytest.raises(Unavailable, match=complaint):
         store.txn([], [Put("/refused", b"1")])
     with pytest.raises(Unavailable):
         next(iter(store.watch("/", 1)))

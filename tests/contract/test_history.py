@@ -215,6 +215,17 @@ def test_of_tasks_that_are_gone_none_is_missed_however_many_there_are(store, mon
     assert gone == [0, 1, 2, 4]
 
 
+def test_more_runs_than_are_read_at_once_have_all_their_events(store, monkeypatch):
+    monkeypatch.setattr("crawler.history.database.RUNS_AT_ONCE", 2)
+    for number in range(5):
+        store.write(changes(life(number), 1000 * number, "ann"), False)
+    runs = store.runs(RunQuery())
+    assert [run.task for run in runs] == [f"x-{number}" for number in (4, 3, 2, 1, 0)]
+    assert {(run.who, run.state, run.begun_ns > 0) for run in runs} == {
+        ("ann", RunState.DONE, True)
+    }
+
+
 def test_a_label_that_no_database_takes_hides_no_other_run(store):
     store.write(changes(life(0, labels={"team": "a"})), False)
     store.write(changes(life(1, labels={"team": "a", "note": "x\0y"})), False)

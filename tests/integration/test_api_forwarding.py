@@ -131,7 +131,7 @@ def test_a_leader_that_hangs_costs_no_more_than_the_deadline(follower, backend):
     release = Event()
     backend.before = release.wait
     try:
-        with gevent.Timeout(5):
+        with gevent.Timeout(PATIENCE_S):
             answer = follower.web.post(
                 RESOURCE, json={"name": "x"}, headers={"Grpc-Timeout": "200m"}
             )

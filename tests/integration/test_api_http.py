@@ -192,9 +192,9 @@ def test_an_answer_waits_for_room_in_the_kernel(server, monkeypatch):
 
 def test_requests_that_take_their_time_are_answered(monkeypatch):
     """The wait for a client is over when its request is there."""
-    monkeypatch.setattr(http_module, "HEAD_S", 0.2)
+    monkeypatch.setattr(http_module, "HEAD_S", 1.0)
     master = Master(FakeBackend())
-    master.election.backend.before = lambda: gevent.sleep(0.6)
+    master.election.backend.before = lambda: gevent.sleep(2.0)
     server = HttpServer("127.0.0.1", 0, master.app)
     server.start()
     try:

@@ -163,7 +163,7 @@ def watching():
 @pytest.mark.parametrize("calls", [watching(), b""], ids=["during a call", "without a call"])
 def test_a_connection_that_leaves_a_ping_unanswered_is_closed(backend, monkeypatch, calls):
     monkeypatch.setattr(server, "ALIVE_S", 0.3)
-    monkeypatch.setattr(server, "ANSWER_S", 1)
+    monkeypatch.setattr(server, "ANSWER_S", 4)
     with (
         running(Master(backend)) as (master,),
         socket.create_connection(("127.0.0.1", master.server.port), timeout=PATIENCE_S) as vanishes,
@@ -309,8 +309,8 @@ def test_health_is_checked_and_watched(leader):
         assert told.value.code() is grpc.StatusCode.NOT_FOUND
         leader.health.shut_down()
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        with gevent.Timeout(5):
-            leader.server.stop(20)
+        with gevent.Timeout(PATIENCE_S):
+            leader.server.stop(200)
         with pytest.raises(grpc.RpcError):
             next(watch)
 
@@ -326,7 +326,7 @@ def test_a_watch_that_its_client_ends_is_let_go(leader):
 def test_a_server_that_stops_answers_all_calls_that_have_arrived(leader, client):
     """gRPC hands calls over one by one, and cancels those that still wait for it."""
     client.nodes(CALL)
-    asked = [gevent.spawn(outcome_of, client.nodes, Call(20.0)) for _ in range(200)]
+    asked = [gevent.spawn(outcome_of, client.nodes, Call(200.0)) for _ in range(200)]
     gevent.sleep(0)  # all are sent
     native_sleep(1.0)  # they arrive, and the hub takes up none of them
     leader.server.stop(20.0)

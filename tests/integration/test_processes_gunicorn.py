@@ -216,7 +216,7 @@ def test_another_process_tells_if_the_one_that_was_to_tell_was_killed(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE_S,
+        timeout=3 * PATIENCE_S,
     )
     assert done.returncode == 4
     assert done.stderr.startswith("crawler: cannot start, nothing was started:\n")

@@ -19,7 +19,7 @@ def test_there_is_something_to_see_and_ctrl_c_leaves_nothing_behind(tmp_path):
     process = started("up", tmp_path, ["up", "--demo"], cwd=empty, **forks.with_nodes())
     try:
         is_up = lambda: "Ctrl-C" in process.tail() or not process.alive  # noqa: E731
-        eventually(is_up, 2 * PATIENCE_S, what="it is up")
+        eventually(is_up, 5 * PATIENCE_S, what="it is up", every_s=0.2)
         told = process.tail(50)
         assert process.alive, told
         [master] = re.findall(r"^master 1 .* grpc (\S+)$", told, re.MULTILINE)
@@ -27,7 +27,7 @@ def test_there_is_something_to_see_and_ctrl_c_leaves_nothing_behind(tmp_path):
         with_client(master, token)
         children = children_of(process.pid)
         interrupt(process)
-        assert process.wait(PATIENCE_S)
+        assert process.wait(3 * PATIENCE_S)
         assert process.exit_code == 0
         assert process.tail(1) == "everything is stopped, and nothing is kept"
         assert_nothing_is_left(tmp_path, children)
@@ -41,7 +41,7 @@ def with_client(master, token):
     """All is there, or comes."""
     client = Client(master, token=lambda: token)
     try:
-        eventually(lambda: missing(client) == [], 2 * PATIENCE_S, "all goes on", every_s=0.5)
+        eventually(lambda: missing(client) == [], 5 * PATIENCE_S, "all goes on", every_s=0.5)
     finally:
         client.close()
 
@@ -63,6 +63,6 @@ def missing(client):
         "two schedules": len(client.schedules(CALL)) == 2,
         "two versions": len(client.project("bookshop", CALL).project.versions) == 2,
         "two workers": sum(load.role == "worker" for load in client.nodes(CALL)) == 2,
-        "alerts": firing == {"nobody-suits", "a-run-failed"},
+        "alerts": firing >= {"nobody-suits", "a-run-failed"},
     }
     return [sight for sight, is_there in sights.items() if not is_there]

@@ -85,7 +85,7 @@ def in_background(function, *arguments):
 def test_a_request_whose_caller_has_gone_is_not_acted_upon(cluster, troubled):
     client = cluster.client(cluster.master("1", store=troubled))
     troubled.go_on.clear()
-    first = in_background(client.add, Spec("task-1"), Call(5))
+    first = in_background(client.add, Spec("task-1"), CALL)
     gevent.sleep(0.05)
     late = in_background(client.add, Spec("task-2"), Call(0.2))
     assert isinstance(late.get(timeout=PATIENCE_S), CrawlerError)

@@ -60,7 +60,8 @@ def about(spider: type[Spider]) -> SpiderAbout:
     for argument in (_start_urls(spider), *_of_attributes(spider)):
         arguments.setdefault(argument.name, argument)
     told = list(arguments.values())[:MOST_ARGUMENTS]
-    return SpiderAbout(hidden(lines[0].strip()[:MOST_TEXT]) if lines else "", told, takes_others)
+    line = str(hidden(lines[0].strip())) if lines else ""  # before it is cut: also a secret in it
+    return SpiderAbout(line[:MOST_TEXT], told, takes_others)
 
 
 def _of_constructors(spider: type[Spider]) -> tuple[dict[str, SpiderArgument], bool]:

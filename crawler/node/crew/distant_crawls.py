@@ -34,7 +34,9 @@ class DistantCrawls:
     def all(self, owns: Owns = anybodys) -> Sequence[Statistics]:
         """The statistics of the running crawls, then those of the ended ones, the last first."""
         found, _ = self._running(owns)
-        return [*found, *self._ended.all(owns)]
+        ended = self._ended.all(owns)
+        over = set(map(_identity, ended))  # it may have ended after its process has answered
+        return [*(each for each in found if _identity(each) not in over), *ended]
 
     def of(self, task: str, owns: Owns = anybodys) -> Statistics:
         """The statistics of a task: of its running crawl, or its last one. Raises NotFound, and
@@ -115,6 +117,11 @@ class DistantCrawls:
         return found, [
             of[number] for number, (_, answered) in asked.items() if not answered.ready()
         ]
+
+
+def _identity(crawl: Statistics) -> tuple[str, str, int]:
+    """Return what tells a crawl from all others."""
+    return crawl.task, crawl.task_id, crawl.began_ns
 
 
 def _has(names: Sequence[str], run: DistantRun, owns: Owns) -> bool:

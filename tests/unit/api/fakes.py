@@ -73,7 +73,7 @@ WORKER = Node(
     taints=(Taint("spot", "yes", Effect.NO_SCHEDULE),),
 )
 MASTER = Node(id="go.micro.server.master-1", address="192.168.0.107:9091")
-CALL = Call(5.0)
+CALL = Call(20.0)
 SECRET = "the secret of the nodes"
 STRATEGIES = ["least-load", "random"]
 PLUGINS = [

@@ -143,6 +143,13 @@ def test_a_worker_is_asked_once_for_each_of_its_registrations():
     assert len(workers.asked) == 5, "one that was away is forgotten"
 
 
+def test_a_worker_of_another_program_is_not_asked():
+    foreign = Node("a", "a")
+    workers = Workers()
+    found = listed(Backend(foreign, worker("b")), workers)
+    assert (found.spiders, found.notes, workers.asked) == ([], [], [])
+
+
 @pytest.mark.parametrize(("team", "seen"), [("x", ["news", "books", "carts"]), ("y", ["news"])])
 def test_a_caller_sees_the_projects_within_its_bounds_alone(team, seen):
     caller = Caller("c", Role.VIEWER, {"team": team})

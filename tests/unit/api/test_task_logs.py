@@ -10,7 +10,7 @@ from crawler.model.records import Interruption, Node, Owner, Resource, Spec, Sta
 from crawler.model.shards import shard_spec
 from crawler.schemas.log_schemas import load_query
 
-CALL = Call(5.0)
+CALL = Call(20.0)
 SPEC = Spec("shop", workers=2)
 
 

@@ -35,7 +35,7 @@ from tests.tls import Folder
 from tests.unit.api.fakes import FakeBackend, Master, running
 from tests.waiting import PATIENCE_S, eventually
 
-CALL = Call(5.0)
+CALL = Call(20.0)
 DAY_S = 86_400
 
 
@@ -294,13 +294,15 @@ def got(connection):
 
 
 def got_anew(address, context):
-    with contextlib.closing(http.client.HTTPSConnection(address, context=context, timeout=5)) as to:
+    with contextlib.closing(
+        http.client.HTTPSConnection(address, context=context, timeout=PATIENCE_S)
+    ) as to:
         return got(to)
 
 
 def test_http_serves_the_newest_certificate_and_keeps_connections(web, folder, trusting):
     known, address = web()
-    kept = http.client.HTTPSConnection(address, context=trusting, timeout=5)
+    kept = http.client.HTTPSConnection(address, context=trusting, timeout=PATIENCE_S)
     assert got(kept) == 200
     second, _ = folder.renew()
     looked(known)
@@ -321,7 +323,7 @@ def test_http_wants_client_certificates_of_all_alone(web, folder, trusting):
 
 def test_http_without_tls_is_answered_with_a_word_of_it(web, capfd):
     _, address = web()
-    plain = http.client.HTTPConnection(address, timeout=5)
+    plain = http.client.HTTPConnection(address, timeout=PATIENCE_S)
     plain.request("GET", "/healthz")
     answer = plain.getresponse()
     assert answer.status == 400

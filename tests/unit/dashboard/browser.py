@@ -8,7 +8,8 @@ PAGES = "/dashboard"
 
 
 class Browser:
-    def __init__(self, master, address="192.168.0.7"):
+    def __init__(self, master, address="192.168.0.7", host="localhost"):
+        self._base = f"http://{host}/"
         self._web = master.app.test_client()
         self._address = address
         self.answer = None
@@ -19,6 +20,7 @@ class Browser:
         self.answer = self._web.open(
             path,
             method=method,
+            base_url=self._base,
             follow_redirects=follow,
             environ_base={"REMOTE_ADDR": self._address},
             headers={"Accept": "text/html", **dict(headers)},

@@ -6,7 +6,13 @@ import pytest
 
 from crawler.dashboard.schedules_page import DAYS, MOST_A_DAY, days
 from crawler.model.access import Role
-from crawler.model.projects import Project, Version
+from crawler.model.projects import (
+    Comparison,
+    FileChange,
+    PackageChange,
+    Project,
+    Version,
+)
 from crawler.model.records import Spec
 from crawler.model.schedules import Schedule, ScheduleView, ScheduleWish
 
@@ -71,17 +77,15 @@ def test_what_was_typed_stays_when_it_is_refused(signed_in, backend, changed, wh
 
 def test_the_calendar_tells_each_time_of_the_days_to_come():
     found = days([view("nightly", "30 3 * * *"), view("off", "* * * * *", paused=True)], MONDAY_NS)
-    assert [day.weekday for day in found][:2] == ["Mon", "Tue"]
-    assert len(found) == DAYS
-    assert all(day.fires[0][:2] == ("nightly", ["03:30"]) for day in found)
-    assert {fires.name for day in found for fires in day.fires} == {"nightly"}
+    assert [f"{day.begin:%a}" for day in found] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    assert [day.fires for day in found] == [[("nightly", ["03:30"], False)]] * DAYS
 
 
-def test_what_fires_often_is_counted():
-    [first, *_] = days([view("often", "@every 1h")], MONDAY_NS)
-    [fires] = first.fires
-    assert len(fires.times) == MOST_A_DAY
-    assert fires.total == 23
+def test_what_is_over_today_and_what_fires_often_are_told_so():
+    [first, second, *_] = days([view("early", "30 0 * * *"), view("often", "@every 1h")], MONDAY_NS)
+    assert first.fires == [("often", ["01:00", "02:00", "03:00", "04:00"], True)]
+    assert [fires.name for fires in second.fires] == ["often", "early"]
+    assert len(second.fires[0].times) == MOST_A_DAY
 
 
 @pytest.fixture
@@ -111,6 +115,28 @@ def test_a_project_goes_back_to_another_version(signed_in, shop):
     browser.send("/projects/shop/rollback", digest="a" * 64)
     assert browser.told == ["shop has the bundle aaaaaaaaaaaa now."]
     assert shop.kept_projects["shop"].current == "a" * 64
+
+
+def test_the_difference_of_two_versions_is_shown(signed_in, shop, master, monkeypatch):
+    files = (FileChange("code/books.py", 3, 4, "-a\n+<b>\n"), FileChange("code/new.py", None, 9))
+    packages = (PackageChange("lxml", "6.0", "6.1"),)
+    asked = []
+
+    def compare(*wish):
+        asked.append(wish[:3])
+        return Comparison(files, 3, packages, "a" * 64, "b" * 64)
+
+    monkeypatch.setattr(master.service, "compare", compare)
+    browser = signed_in()
+    browser.see("/projects/shop")
+    form = browser.page.cssselect("form.filters")[0]
+    browser.open(f"{form.action}?since={form.fields['since']}&digest={form.fields['digest']}")
+    assert asked == [("shop", "b" * 64, "a" * 64)]
+    assert "-a +<b>" in browser.text
+    assert "3 files, 1 package" in browser.text
+    assert "1 file more." in browser.text
+    viewer = signed_in(Role.VIEWER)
+    assert "which may not do this" in viewer.see("/projects/shop/diff")
 
 
 def test_a_deploy_without_a_file_says_what_file_it_wants(signed_in):

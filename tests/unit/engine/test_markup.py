@@ -9,6 +9,7 @@ from crawler.engine.http import markup
 from crawler.engine.http.headers import Headers
 from crawler.engine.http.response import Response
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
+from tests.waiting import PATIENCE_S
 
 HTML = Headers([("Content-Type", "text/html")])
 
@@ -214,7 +215,7 @@ def crawled(pages, **settings):
         clock, lambda call: page(body=pages[call.url.removeprefix("http://h")].encode())
     )
     crawl = crawl_of(Links, shared(fetcher, clock), items := ListSink(), **settings)
-    with gevent.Timeout(5):
+    with gevent.Timeout(PATIENCE_S):
         crawl.run()
     return [
         item["url"].removeprefix("http://h") for item in items

@@ -9,7 +9,7 @@ from gevent import socket
 
 from crawler.node.crew import channel as channels
 from crawler.node.crew.channel import MOST_BYTES, Channel, ChannelBroken
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -116,5 +116,5 @@ def test_a_process_waits_for_its_worker_as_long_as_it_takes(both, impatient):
 def test_flush_waits_no_longer_than_it_may(both):
     down, _ = both
     down.send("much", b"x" * 10_000_000)
-    with gevent.Timeout(5):
+    with gevent.Timeout(PATIENCE_S):
         down.flush(0.05)

@@ -10,6 +10,7 @@ from crawler.model.statistics import Statistics
 from crawler.node.crew import distant_crawls
 from crawler.node.crew.distant_crawls import DistantCrawls
 from crawler.node.crew.page import Glance
+from tests.waiting import PATIENCE_S
 
 
 def found(task, pages=1, began_ns=1, ended_ns=0):
@@ -57,10 +58,19 @@ def test_those_of_all_processes_are_there_and_the_ended_ones_last():
     assert [each.task for each in crawls.all()] == ["a", "b", "c", "e", "d"]
 
 
+def test_a_crawl_that_ends_while_others_answer_is_there_once():
+    crawls = crawls_of(Process(found("a"), found("b", began_ns=5)))
+    asked = gevent.spawn(crawls.all)
+    gevent.sleep(0)  # the process is asked
+    crawls.ended(found("b", began_ns=5, ended_ns=9).to_json())
+    crawls.ended(found("a", began_ns=0, ended_ns=1).to_json())  # an earlier one
+    assert [(each.task, each.ended_ns) for each in asked.get()] == [("a", 0), ("a", 1), ("b", 9)]
+
+
 def test_a_process_that_computes_holds_up_nobody_for_long(monkeypatch):
     monkeypatch.setattr(distant_crawls, "ANSWER_S", 0.05)
     crawls = crawls_of(Process(found("a"), is_mute=True), Process(found("b")))
-    with gevent.Timeout(2):
+    with gevent.Timeout(PATIENCE_S):
         assert crawls.of("b").task == "b"
     with pytest.raises(NotFound):
         crawls.of("a")

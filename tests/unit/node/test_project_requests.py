@@ -20,7 +20,7 @@ from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import stored
 
 KEYS = Keys(CoordinationSettings())
-CALL = Call(5)
+CALL = Call(20.0)
 A, B, C, D = (letter * 64 for letter in "abcd")
 
 
