@@ -83,8 +83,10 @@ class House:
         return int(self.told("GET", f"/crawler/resource/{name}").get("counts", {}).get("items", 0))
 
     def settle(self):
-        """No task, and both workers there and at work: how each test begins."""
+        """No task, no schedule, and both workers at work: how each test begins."""
         self.lab.start(*WORKERS)
+        for each in self.told("GET", "/crawler/schedule").get("schedules", ()):
+            self.told("DELETE", f"/crawler/schedule/{each['name']}")
         for name in self.lab.resources():
             self.told("DELETE", f"/crawler/resource/{name}")
         eventually(

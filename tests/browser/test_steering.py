@@ -16,15 +16,7 @@ class Shop(Spider):
 """
 
 
-@pytest.fixture
-def schedules(house):
-    """The cluster, which has no schedule before and after."""
-    yield house
-    for each in house.told("GET", "/crawler/schedule")["schedules"]:
-        house.told("DELETE", f"/crawler/schedule/{each['name']}")
-
-
-def test_an_operator_makes_a_schedule_sees_it_fire_and_pauses_it(schedules, signed_in):
+def test_an_operator_makes_a_schedule_sees_it_fire_pauses_and_deletes_it(house, signed_in):
     window = signed_in("operator")
     page = window.page
     window.open("/dashboard/schedules")
@@ -32,7 +24,7 @@ def test_an_operator_makes_a_schedule_sees_it_fire_and_pauses_it(schedules, sign
     page.get_by_label("Name", exact=True).fill("often")
     page.get_by_label("When", exact=True).fill("whenever")
     page.get_by_label("Spider", exact=True).fill("slow")
-    parameters = schedules.lab.specification("often")["parameters"]
+    parameters = house.lab.specification("often")["parameters"]
     page.get_by_label("Parameters", exact=True).fill(json.dumps(parameters))
     window.expects("status of 400")
     page.get_by_role("button", name="Add the schedule").click()
@@ -48,6 +40,10 @@ def test_an_operator_makes_a_schedule_sees_it_fire_and_pauses_it(schedules, sign
     expect(page.locator("#schedule-often .state")).to_have_text("paused")
     window.open("/dashboard/tasks/often")
     expect(page.locator("#task-head .state")).to_have_text("running")
+    window.open("/dashboard/schedules/often")
+    delete(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Schedules")
+    assert house.told("GET", "/crawler/schedule")["schedules"] == []
 
 
 def test_an_admin_deploys_a_version_and_rolls_it_back(house, signed_in, tmp_path):
@@ -68,9 +64,9 @@ def test_an_admin_deploys_a_version_and_rolls_it_back(house, signed_in, tmp_path
     expect(page.get_by_role("status")).to_contain_text("shop")
     expect(versions.filter(has_text="current")).not_to_contain_text(newest)
     assert not house.told("GET", "/crawler/projects/shop")["current"].startswith(newest)
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
-    expect(page.get_by_role("status")).to_contain_text("shop")
+    delete(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Projects")
+    assert house.told("GET", "/crawler/projects")["projects"] == []
 
 
 def test_an_admin_switches_the_strategy_and_back(house, signed_in):
@@ -102,6 +98,11 @@ def test_nobody_else_steers_the_cluster(who, shared_house, signed_in):
     window.expects("status of 403")
     for path in ("/dashboard/audit", "/dashboard/tokens"):
         assert window.open(path) == 403
+
+
+def delete(page):
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
 
 
 def bundle(folder, about):
