@@ -102,7 +102,8 @@ $(VENV)/.run: $(VENV)/.venv requirements.txt requirements-local.txt constraints.
 
 # httpbin asks for a greenlet older than ours. It runs without any, and gets a folder of its own.
 $(VENV)/.test: $(VENV)/.run requirements-dev.txt requirements-sql.txt requirements-parquet.txt \
-		requirements-cloud.txt requirements-redis.txt requirements-oidc.txt requirements-deploy.txt requirements-docs.txt requirements-httpbin.txt
+		requirements-cloud.txt requirements-redis.txt requirements-oidc.txt requirements-deploy.txt \
+		requirements-tracing.txt requirements-docs.txt requirements-httpbin.txt
 	@echo "installing what is needed to test: some fifty more, a minute, once"
 	@$(PIP) -r requirements-dev.txt | $(SHOW)
 	@$(PIP) --quiet --no-deps --upgrade --target $(VENV)/httpbin -r requirements-httpbin.txt || \

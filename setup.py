@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 
 
-OPTIONS = ("sql", "parquet", "cloud", "redis", "oidc", "deploy")
+OPTIONS = ("sql", "parquet", "cloud", "redis", "oidc", "deploy", "tracing")
 """What may be installed besides: each has a file of requirements."""
 
 

@@ -23,11 +23,11 @@ class Client(client.Client):
         return self.submit(spec, call, wait_for_spider).resource
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, *load: Any
+        self, node_id: str, reports: Sequence[Report], call: Call, *load: Any, **more: Any
     ) -> Sequence[str]:
         """Report runs, with the secret of a node."""
         own, self._token = self._token, self._secret
         try:
-            return super().report(node_id, reports, call, *load)
+            return super().report(node_id, reports, call, *load, **more)
         finally:
             self._token = own

@@ -13,6 +13,7 @@ import pytest
 from gevent import Greenlet
 
 from tests.depth import deep
+from tests.waiting import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def cut_at_each_switch(spawn: Callable[[], Greenlet], cut: Cut) -> Iterator[int]
             running.kill(block=False)
         seam = _Seam(running, number, cut)
         with seam:
-            running.join(20)
+            running.join(PATIENCE_S)
         assert running.dead, f"cut off {cut} at switch {number}, it goes on"
         if number > seam.count:
             return

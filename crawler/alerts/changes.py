@@ -17,6 +17,8 @@ MOST_FIRING = 1_000
 """How many alerts about tasks and schedules fire at once at most."""
 KEPT_NS = 86_400 * 1_000_000_000
 """How long an alert is kept that is over, and how long it is tried to tell somebody of one."""
+MOST_TEXT = 2_000
+"""How many characters the text of an alert has that tells of several runs."""
 MOST_OVER = 1_000
 """How many alerts are kept that are over."""
 
@@ -168,14 +170,30 @@ def _begun(
     """Return the alert of a finding, if it is not known."""
     if known is not None and (known.mark == finding.mark or (known.fires and not finding.mark)):
         return None
+    if known is not None and _is_earlier(finding.mark, known.mark):
+        return None
     alert = Alert(
         finding.rule.name,
         finding.rule.when,
         finding.subject,
         finding.mark or f"since {now_ns}",
-        finding.text,
+        _text(finding, known),
         now_ns,
         finding.labels,
         owed=channels_of(finding.rule.name),
     )
     return alert if known is None else replace(alert, mod_revision=known.mod_revision)
+
+
+def _text(finding: Finding, known: Alert | None) -> str:
+    """Return what to tell. Only the last alert of a subject is kept: if somebody was not told of
+    the one before yet, about an earlier run, its text follows."""
+    if known is None or not known.owed or known.when not in AT_END:
+        return finding.text
+    return f"{finding.text}; an earlier run, too: {known.text}"[:MOST_TEXT]
+
+
+def _is_earlier(mark: str, known: str) -> bool:
+    """Whether a run was before another one of the same task."""
+    mine, theirs = mark.rsplit("/", 2), known.rsplit("/", 2)
+    return len(mine) == len(theirs) == 3 and mine[0] == theirs[0] and int(mine[1]) < int(theirs[1])

@@ -8,11 +8,12 @@ next leader sends the message again, with the same ids.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gevent.event import Event
 
-from crawler.alerts.messages import MOST_ALERTS, Message
+from crawler.alerts.messages import MOST_ALERTS, TEST, Message
 from crawler.alerts.sending import Unsent, send
 from crawler.clock import Backoff, Clock
 from crawler.logs import get_logger
@@ -85,8 +86,9 @@ class Channels:
     def test(self, channel: str) -> None:
         """Send a message that says that it is a test. Raises Unsent."""
         now_ns = self._clock.time_ns()
-        alert = Alert("test", When.NO_LEADER, "cluster", str(now_ns), "this is a test", now_ns)
-        self.send(channel, self.message([alert], note="Somebody tests this channel."))
+        alert = Alert(TEST, When.NO_LEADER, "cluster", str(now_ns), "this is a test", now_ns)
+        message = self.message([alert], note="Somebody tests this channel.")
+        self.send(channel, replace(message, is_test=True))
 
     def message(self, alerts: Sequence[Alert], dropped: int = 0, note: str = "") -> Message:
         """Return the message of alerts, as many as fit."""

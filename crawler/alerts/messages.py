@@ -15,6 +15,8 @@ from crawler.model.times import moment
 
 MOST_ALERTS = 50
 """How many alerts a message has. The others follow in the next one."""
+TEST = "test"
+"""The rule of a message that only tests a channel, and what it watches for."""
 MOST_TEXT = 500
 """How many characters of a text are told."""
 
@@ -33,6 +35,8 @@ class Message:
     """How many were not kept because too many fire."""
     note: str = ""
     """What else people should know."""
+    is_test: bool = False
+    """Whether somebody only tests the channel."""
 
     @property
     def id(self) -> str:
@@ -41,12 +45,12 @@ class Message:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
-def told_alert(alert: Alert) -> dict[str, Any]:
+def told_alert(alert: Alert, is_test: bool = False) -> dict[str, Any]:
     """Return an alert as the fields of a webhook. What is not known is left out."""
     found: dict[str, Any] = {
         "id": alert.id,
         "rule": alert.rule,
-        "when": alert.when.value,
+        "when": TEST if is_test else alert.when.value,
         "subject": alert.subject,
         "state": "firing" if alert.fires else "recovered",
         "text": alert.text,
@@ -64,7 +68,7 @@ def webhook_body(message: Message) -> bytes:
         "id": message.id,
         "title": message.title,
         "time": moment(message.time_ns),
-        "alerts": [told_alert(each) for each in message.alerts],
+        "alerts": [told_alert(each, message.is_test) for each in message.alerts],
         "more": message.more,
         "dropped": message.dropped,
         "note": message.note,

@@ -17,9 +17,10 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 
@@ -114,6 +115,10 @@ class AuditedBackend:
         with self._noted(audit.SCHEDULER_UPDATE) as noted:
             noted.detail = _differing(change, _NO_CHANGE, _CHANGES)
             return self._find().update_scheduler(change, call)
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what a change of the policy would do."""
+        return self._find().dry_run(change, call)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the settings."""
@@ -268,10 +273,15 @@ class AuditedBackend:
             self._find().test_alert(channel, call)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept a worker's reports."""
-        return self._find().report(node_id, reports, call, load)
+        return self._find().report(node_id, reports, call, load, over)
 
     def _changing(self, action: str, name: str, change: Callable[[Backend], Resource]) -> Resource:
         """Change a task, and record that with the task's id."""

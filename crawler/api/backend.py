@@ -14,11 +14,13 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Node, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.sorting import TOLD_STATES
 
 UNTOLD = WorkerLoad()
 """The load of a node that reports none."""
@@ -36,6 +38,9 @@ class Call:
     """Who makes it; None if this process does."""
     cause: str = ""
     """What makes this process do it, for the history."""
+    trace: str = ""
+    """The span of a trace to which it belongs, as a W3C traceparent; empty if there are no
+    traces."""
 
     @property
     def bounds(self) -> Mapping[str, str]:
@@ -45,18 +50,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the resources, sorted by name."""
+    """A part of the resources, in the order of the query."""
 
     resources: Sequence[Resource]
     next_token: str
     """The token of the next page; empty on the last page."""
     total: int
     """How many resources match in all."""
-    counts: Mapping[str, int] = field(
-        default_factory=lambda: dict(
-            pending=1, assigned=0, running=2, paused=0, done=3, failed=0, stopped=0
-        )
-    )
+    counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(TOLD_STATES, 0))
+    """The state, in the word of `Resource.told_state` → how many resources in it match all but the
+    state of the query. Without any, another master said nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,13 @@ class Backend(Protocol):
         """Change the policy from the next pass on. No running task moves because of it.
 
         Raises InvalidArgument if the leader lacks the strategy or a plugin.
+        """
+        ...
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy. Nothing changes.
+
+        Raises InvalidArgument; Overloaded while another dry run goes on.
         """
         ...
 
@@ -313,8 +323,13 @@ class Backend(Protocol):
         ...
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept a worker's reports and its load. Return the names of the refused runs, which are
-        no longer current."""
+        no longer current. `over` are statistics of runs that are over, for the history."""
         ...

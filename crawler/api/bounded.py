@@ -15,10 +15,11 @@ from crawler.model.access import Caller, NewToken, Token, TokenWish
 from crawler.model.alerts import OF_CLUSTER, Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import MOST_LIMIT, Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.projects import absent as no_project
 from crawler.model.records import Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish, absent
 from crawler.model.secrets import Secret, SecretWish
 
@@ -112,6 +113,10 @@ class BoundedBackend:
 
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
         """Refuse: it concerns the tasks of all."""
+        self._refuse()
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Refuse, as `update_scheduler` does: the answer names the tasks of all."""
         self._refuse()
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
@@ -264,7 +269,12 @@ class BoundedBackend:
         self._refuse()
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Refuse: no node is bounded."""
         self._refuse()

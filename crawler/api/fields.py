@@ -8,6 +8,7 @@ gRPC and HTTP write them differently.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from crawler.api.backend import NodeLoad, Page
@@ -17,17 +18,21 @@ from crawler.model.audit import AuditRecord
 from crawler.model.constraints import NONE
 from crawler.model.history import Event, Run
 from crawler.model.policy import (
+    DryRun,
     Explanation,
     Fault,
+    Move,
     PluginView,
     SchedulerView,
     ShardStanding,
+    Share,
     WorkerVerdict,
 )
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret
+from crawler.model.spiders import OfferedSpider, SpiderAbout, SpiderArgument, SpiderList
 from crawler.model.task_statistics import CrawlPart, TaskStatistics
 
 Fields = Mapping[str, Any]
@@ -94,6 +99,7 @@ def of_page(page: Page) -> Fields:
         "resources": [of_resource(resource) for resource in page.resources],
         "next_page_token": page.next_token,
         "total": page.total,
+        "counts": page.counts,
     }
 
 
@@ -278,6 +284,7 @@ def of_event(event: Event) -> Fields:
         "late": event.late,
         "step": int(event.step),
         "run": event.run,
+        "statistics": event.statistics or None,
     }
 
 
@@ -300,6 +307,7 @@ def of_run(run: Run) -> Fields:
         "counts": of_counts(run.counts),
         "labels": run.labels,
         "run": run.run,
+        "statistics": run.statistics or None,
     }
 
 
@@ -313,6 +321,46 @@ def of_scheduler(view: SchedulerView) -> Fields:
         "plugins": [_of_plugin(plugin) for plugin in view.plugins],
         "switched": view.switched,
         "fault": view.fault,
+    }
+
+
+def of_dry_run(found: DryRun) -> Fields:
+    """Return the fields of what the scheduler would do after a change of the policy: a DryRun."""
+    policy = found.policy
+    return {
+        "policy": {
+            "strategy": policy.strategy,
+            "disabled": sorted(policy.disabled),
+            "weights": dict(policy.weights),
+        },
+        "waiting": found.waiting,
+        "placed": found.placed,
+        "placements": [_of_move(each) for each in found.placements],
+        "left": [_of_move(each) for each in found.left],
+        "owned": found.owned,
+        "checked": found.checked,
+        "moved": found.moved,
+        "moves": [_of_move(each) for each in found.moves],
+        "workers": [_of_share(each) for each in found.workers],
+        "faults": [_of_fault(each) for each in found.faults],
+    }
+
+
+def _of_move(move: Move) -> Fields:
+    return {
+        "name": move.name,
+        "before": move.before,
+        "after": move.after,
+        "reason": move.reason,
+    }
+
+
+def _of_share(share: Share) -> Fields:
+    return {
+        "id": share.node_id,
+        "now": share.now,
+        "after_pass": share.after_pass,
+        "anew": share.anew,
     }
 
 
@@ -407,3 +455,34 @@ def _of_crawl_part(part: CrawlPart) -> Fields:
         "silent": part.silent,
         "note": part.note,
     }
+
+
+def of_spider_list(found: SpiderList) -> Fields:
+    """Return the fields of the spiders of a cluster: a SpiderList."""
+    return {
+        "spiders": [of_offered_spider(each) for each in found.spiders],
+        "notes": list(found.notes),
+    }
+
+
+def of_offered_spider(found: OfferedSpider) -> Fields:
+    """Return the fields of a spider: an OfferedSpider."""
+    return {
+        "name": found.name,
+        "project": found.project,
+        "about": found.about and _of_about(found.about),
+        "nodes": list(found.nodes),
+        "differs": found.differs,
+    }
+
+
+def _of_about(found: SpiderAbout) -> Fields:
+    return {
+        "about": found.about,
+        "arguments": [_of_argument(each) for each in found.arguments],
+        "takes_others": found.takes_others,
+    }
+
+
+def _of_argument(found: SpiderArgument) -> Fields:
+    return {name: value for name, value in asdict(found).items() if value is not None}

@@ -15,6 +15,7 @@ from crawler.api.audited import AuditedBackend
 from crawler.api.backend import Backend, Call
 from crawler.api.bounded import BoundedBackend
 from crawler.api.bundles import Bundles, NoBundles
+from crawler.api.spider_list import KnownOffers
 from crawler.api.trail import Trail
 from crawler.errors import CrawlerError, Unavailable
 from crawler.model.audit import PROJECT_DEPLOY
@@ -53,6 +54,8 @@ class Service:
     ) -> None:
         """`trail` records what callers change. `bundles` keeps those of projects."""
         self._election = election
+        self.offers = KnownOffers()
+        """What workers have told of their spiders."""
         self._bundles = bundles or NoBundles()
         self._trail = trail or Trail()
 

@@ -13,6 +13,7 @@ from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.records import Query, Resource
 from crawler.model.shards import MAX_WORKERS, is_sharded
+from crawler.model.spiders import OfferedSpider
 from crawler.model.statistics import Statistics
 
 ASKED_S = 3.0
@@ -38,6 +39,10 @@ class WorkerClient(Protocol):
 
     def statistics(self, name: str, call: Call) -> Statistics:
         """Return the statistics of one crawl. Raises NotFound, and whatever calls raise."""
+        ...
+
+    def offered(self, call: Call) -> Sequence[OfferedSpider]:
+        """Return the spiders that the worker offers. Raises whatever calls raise."""
         ...
 
     def item_folders(self, name: str, call: Call) -> Sequence[ItemFolder]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
@@ -15,10 +16,9 @@ from crawler.cli.base import FAILED, Unusable, commands, labels_option
 from crawler.cli.given import (
     ARGUMENTS,
     SETTINGS,
-    arguments_of,
     document,
     document_of,
-    settings_of,
+    parameters_of,
     warn_of_texts_with_secrets,
 )
 from crawler.cli.master import CALL, MASTER, connected
@@ -26,7 +26,6 @@ from crawler.errors import AlreadyExists, InvalidArgument, Rejected, Retryable
 from crawler.model.projects import SHORT
 from crawler.model.records import Resource, Spec
 from crawler.schemas import constraint_json, task_schemas
-from crawler.settings.live import SETTINGS as OF_CRAWL
 
 WHOLE = 64
 """The length of a digest that is not shortened."""
@@ -96,9 +95,23 @@ def add(
         wishes = [_wish(_fields(name, given), wait_for_spider)]
     else:
         raise click.UsageError("no task is given; give NAME, or a file with -f")
-    with connected(master) as client:
+    with connected(master) as client, _saying_whose_spider(name if "spider" not in given else ""):
         results = [_added(client, wish, as_json, len(wishes) > 1) for wish in wishes]
     return 0 if all(results) else FAILED
+
+
+@contextlib.contextmanager
+def _saying_whose_spider(name: str | None) -> Iterator[None]:
+    """A context in which a refusal of the spider says why it is asked for, if only NAME was
+    given."""
+    try:
+        yield
+    except InvalidArgument as error:
+        if not name or not str(error).startswith("spider: "):
+            raise
+        raise InvalidArgument(
+            f"{error}. A task has the spider of its own name; for another one, give --spider"
+        ) from None
 
 
 def _whole(master: str, project: str, digest: str) -> str:
@@ -115,11 +128,8 @@ def _whole(master: str, project: str, digest: str) -> str:
 
 def _fields(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a task as a client would send it. Raises Unusable."""
-    given = {"name": name, **options}
-    parameters: dict[str, Any] = {**arguments_of(given.pop("arguments", ()))}
-    settings = settings_of(given.pop("settings", ()))
-    if settings:
-        parameters[OF_CRAWL] = settings
+    given = {"name": name, "spider": name, **options}
+    parameters = parameters_of(given.pop("arguments", ()), given.pop("settings", ()))
     if "constraints" in given:
         given["constraints"] = _constraints(given["constraints"])
     return {**given, "parameters": parameters}

@@ -5,30 +5,32 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import starmap
-from types import MappingProxyType
+from typing import Any
 
 import click
 
-from crawler.api.backend import Call, NodeLoad
+from crawler.api.backend import Call, NodeLoad, Page
 from crawler.api.http import bodies
 from crawler.api.rpc.client import Client
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.cli import watching
 from crawler.cli.as_json import JSON, JSON_LINES, show_json, show_json_lines
-from crawler.cli.base import commands, labels_option, show_table
+from crawler.cli.base import commands, show_table
+from crawler.cli.choosing import choice, query_of
 from crawler.cli.master import CALL, MASTER, connected, own_pem, own_token, way_to
 from crawler.cli.task_names import TASK
 from crawler.errors import CrawlerError
 from crawler.model.constraints import NONE
 from crawler.model.processes import ProcessLoad
 from crawler.model.projects import SHORT, bundles_in
-from crawler.model.records import MAX_PAGE, Query, Resource, State, ToldState
+from crawler.model.records import MAX_PAGE, Query, Resource, Sort
+from crawler.model.sorting import value_of
 from crawler.plural import counted
 from crawler.schemas import constraint_json
-from crawler.schemas.states import LISTED
 from crawler.terminal import report, tables
 
 _ABOUT = ("USED", "LABELS", "TAINTS", "PROJECTS", "STATE")
@@ -43,12 +45,21 @@ def nodes(master: str, processes: bool, as_json: bool) -> None:
     """List the live nodes, and how many tasks each worker has."""
     with connected(master) as client:
         loads = client.nodes(CALL)
-    if processes:
-        return _show_processes(loads, as_json)
-    if as_json:
-        return show_json_lines(map(bodies.node, loads))
+        if processes:
+            return _show_processes(loads, as_json)
+        if as_json:
+            return show_json_lines(map(bodies.node, loads))
+        leader = _leader_of(client)
     headers = ("NODE", "ROLE", "ADDRESS", "UNFINISHED", "TASKS", *_ABOUT)
-    show_table(headers, [_node_row(load) for load in loads])
+    show_table(headers, [_node_row(load, leader) for load in loads])
+
+
+def _leader_of(client: Client) -> str:
+    """Return the address of the master that leads; empty if nobody knows."""
+    try:
+        return client.leader(CALL).address
+    except CrawlerError:
+        return ""
 
 
 def _show_processes(loads: Sequence[NodeLoad], as_json: bool) -> None:
@@ -80,15 +91,8 @@ def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
 
 @commands.command()
 @MASTER
-@click.option(
-    "--state",
-    type=click.Choice(list(LISTED)),
-    help="Show only tasks in this state.",
-)
-@click.option(
-    "--shards", is_flag=True, help="Show each shard of a task on several workers by itself."
-)
-@labels_option("Show only tasks with this label.")
+@choice
+@click.option("--counts", is_flag=True, help="Show only how many tasks are in each state.")
 @click.option(
     "--watch",
     "watches",
@@ -96,27 +100,40 @@ def _process_row(node: str, load: ProcessLoad) -> tuple[object, ...]:
     help="Show them until Ctrl-C: in place at a terminal, else a line for each change.",
 )
 @JSON_LINES
-def tasks(
-    master: str,
-    state: str | None,
-    shards: bool,
-    labels: dict[str, str],
-    watches: bool,
-    as_json: bool,
-) -> None:
+def tasks(master: str, counts: bool, watches: bool, as_json: bool, **chosen: Any) -> None:
     """List the tasks."""
-    wanted = LISTED[state] if state else None
-    row = partial(_task_row, shards=shards)
+    query = query_of(**chosen)
+    if counts and watches:
+        raise click.UsageError("--counts shows one moment; leave out --watch, or --counts")
+    row = partial(_task_row, shards=query.shards)
     with connected(master) as client:
+        if counts:
+            return _show_counts(client.list(replace(query, page_size=1), CALL), as_json)
         if watches:
-            look = partial(all_tasks, client, wanted, shards, labels, watching.CALL)
+            look = partial(_in_order, client, query, watching.CALL)
             watching.watch(look, lambda: client.asked, _view(row, as_json))
-        found = list(all_tasks(client, wanted, shards, labels))
+        found = _in_order(client, query)
     if as_json:
         return show_json_lines(map(bodies.resource, found))
     if not found or sys.stderr.isatty():
         click.echo(f"{counted(len(found), 'task')} at {client.asked}", err=True)
     show_table(watching.HEADERS, map(row, found))
+
+
+def _in_order(client: Client, query: Query, call: Call = CALL) -> Sequence[Resource]:
+    """Return all tasks that match, in their order. They are sorted here: sorted by anything but
+    their names, each page costs the leader a look at all tasks."""
+    found = all_tasks(client, replace(query, sort=Sort.NAME, descending=False), call)
+    return sorted(found, key=value_of(query.sort), reverse=query.descending)
+
+
+def _show_counts(page: Page, as_json: bool) -> None:
+    """Print how many tasks are in each state, and in all. Raises CrawlerError."""
+    if not page.counts:
+        raise CrawlerError("this master is older than the command, and does not count by state")
+    if as_json:
+        return show_json({"counts": bodies.page(page)["counts"], "total": page.total})
+    show_table(("STATE", "TASKS"), [*page.counts.items(), ("all", sum(page.counts.values()))])
 
 
 def _view(row: watching.Row, as_json: bool) -> watching.View:
@@ -139,13 +156,15 @@ def task(master: str, name: str, as_json: bool) -> None:
         click.echo(line)
 
 
-def _node_row(load: NodeLoad) -> tuple[object, ...]:
+def _node_row(load: NodeLoad, leader: str) -> tuple[object, ...]:
     node = load.node
     used = {
         quantity: f"{load.used.get(quantity, 0.0):g}/{node.capacity.get(quantity, math.inf):g}"
         for quantity in {*load.used, *node.capacity}
     }
     state = "cordoned" if load.cordoned else "leaving" if node.draining else ""
+    if load.role == "master" and node.address == leader:
+        state = "leads"
     taints = " ".join(map(str, node.taints))
     labels = tables.pairs(node.labels)
     counts = (load.unfinished, load.resources)
@@ -154,18 +173,11 @@ def _node_row(load: NodeLoad) -> tuple[object, ...]:
     return node.id, load.role, node.address, *counts, *about
 
 
-def all_tasks(
-    client: Client,
-    state: State | ToldState | None,
-    shards: bool = False,
-    labels: Mapping[str, str] = MappingProxyType({}),
-    call: Call = CALL,
-) -> Iterator[Resource]:
-    """Yield all tasks, or those in that state and with those labels, sorted by name; on demand
-    their shards too. Raises CrawlerError."""
+def all_tasks(client: Client, query: Query, call: Call = CALL) -> Iterator[Resource]:
+    """Yield all tasks that match, whatever their number. Raises CrawlerError."""
     token = ""
     while True:
-        page = client.list(Query(MAX_PAGE, token, state, shards, labels), call)
+        page = client.list(replace(query, page_size=MAX_PAGE, page_token=token), call)
         yield from page.resources
         token = page.next_token
         if not token:

@@ -13,6 +13,7 @@ from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.cli.task_names import complete_tasks
 from crawler.errors import NotFound, shown
+from crawler.model.records import Query
 from crawler.plural import counted
 from crawler.schemas.states import LISTED
 
@@ -43,8 +44,8 @@ def delete(
     with connected(master) as client:
         found = list(dict.fromkeys(names))
         if is_choice:
-            wanted = LISTED[state] if state else None
-            found = [each.name for each in all_tasks(client, wanted, labels=labels)]
+            query = Query(state=LISTED[state] if state else None, labels=labels)
+            found = [each.name for each in all_tasks(client, query)]
         if not found:
             click.echo("no task is like that; nothing is deleted")
             return 0

@@ -17,7 +17,7 @@ from crawler.cli.cluster import all_tasks
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.errors import CrawlerError, NotFound, Retryable
 from crawler.model.policy import Judgement
-from crawler.model.records import State
+from crawler.model.records import Query, State
 from crawler.plural import counted
 
 LOOK_S = 0.5
@@ -123,7 +123,7 @@ def _staying(client: Client, load: NodeLoad, timeout_s: float) -> str:
         "it takes no others, and these move as soon as another worker suits:"
     ]
     unfinished = chain.from_iterable(
-        all_tasks(client, state) for state in (State.ASSIGNED, State.RUNNING)
+        all_tasks(client, Query(state=state)) for state in (State.ASSIGNED, State.RUNNING)
     )
     mine = (each.name for each in unfinished if each.owner and each.owner.node_id == load.node.id)
     lines += [f"  {name}: {_why(client, name, load.node.id)}" for name in islice(mine, MOST_NAMED)]

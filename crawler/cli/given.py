@@ -15,6 +15,7 @@ import click
 from crawler.cli.base import Unusable
 from crawler.model.secrets import within_texts
 from crawler.settings import overrides, scrapy_names, scrapy_unsupported, yaml_text
+from crawler.settings.live import SETTINGS as SETTINGS_OF_CRAWL
 from crawler.settings.schema import from_text, meant
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -56,6 +57,13 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     if faults:
         raise Unusable("\n".join(fault.replace("-s.", "-s ", 1) for fault in faults))
     return scrapy_names.translated(parsed)
+
+
+def parameters_of(arguments: Iterable[str], settings: Iterable[str]) -> dict[str, Any]:
+    """Return what a spider gets, of arguments and settings that were given. Raises Unusable."""
+    found: dict[str, Any] = dict(arguments_of(arguments))
+    of_crawl = settings_of(settings)
+    return {**found, SETTINGS_OF_CRAWL: of_crawl} if of_crawl else found
 
 
 def _setting(key: str, text: str) -> Any:

@@ -168,6 +168,11 @@ INDEX: Mapping[str, Source] = {
         "pages", patch, "Try selectors on a page: a URL, or a file such as ./page.html."
     ),
     "site": Source("local", patch, "Serve the demo site alone, until Ctrl-C."),
+    "spiders": Source(
+        "offered",
+        quiet_grpc,
+        "List the spiders that tasks can ask for, or show which parameters the spider NAME takes.",
+    ),
     "stats": Source(
         "stats",
         quiet_grpc,

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,14 +136,25 @@ def demo(file: str | None) -> int:
 
 @commands.command()
 @CONFIG
-def up(file: str | None) -> int:
+@click.option(
+    "--demo",
+    "filled",
+    is_flag=True,
+    help="Fill the cluster with crawls that go on, schedules, a project and alerts.",
+)
+def up(file: str | None, filled: bool) -> int:
     """Start a local cluster and the demo site, and leave them running until Ctrl-C.
 
     The tasks of the settings file are not added. The command shows how to add some. Without a
     settings file the workers have the spiders of the demo. The logs are kept.
 
     The cluster has a token, which this command shows. Other commands of the same user find it.
+
+    With --demo there is something to see from the beginning on. All that it writes is gone at the
+    end.
     """
+    if filled:
+        return _live(file)
     from crawler.local.admin import make_token
     from crawler.local.cluster import LocalCluster
     from crawler.local.demo import bundled, open_bookshop
@@ -161,6 +173,41 @@ def up(file: str | None) -> int:
                 _tell_token(cluster, site.url, token, where)
                 _wait_while_it_runs(cluster)
         click.echo(f"everything is stopped; the logs are kept: {cluster.folder}/*.log")
+    finally:
+        site.stop()
+    return 0
+
+
+def _live(file: str | None) -> int:
+    """Start a local cluster in which something goes on, until Ctrl-C."""
+    if file:
+        raise click.UsageError(
+            "--demo has settings of its own: leave out --config and CRAWLER_CONFIG"
+        )
+    from crawler.local.admin import make_token
+    from crawler.local.cluster import LocalCluster
+    from crawler.local.demo import open_bookshop
+    from crawler.local.live import LIVE_FILE, environment_in, fill
+
+    logs.setup("warning", "text")
+    _drop_tls_of_commands()
+    site = open_bookshop()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="crawler-demo-", ignore_cleanup_errors=True) as at,
+            interruptible(),
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            environment = environment_in(Path(at))
+            tasks = config.load(str(LIVE_FILE), {**os.environ, **environment}).tasks
+            with LocalCluster(str(LIVE_FILE), usual_ports=True, environment=environment) as cluster:
+                token = make_token(cluster)
+                with _kept(cluster, token) as where:
+                    fill(cluster, token, tasks, click.echo)
+                    _tell_addresses(cluster, site.url)
+                    _tell_token(cluster, site.url, token, where)
+                    _wait_while_it_runs(cluster)
+        click.echo("everything is stopped, and nothing is kept")
     finally:
         site.stop()
     return 0

@@ -37,6 +37,7 @@ from crawler.errors import (
     Unauthenticated,
     shown,
 )
+from crawler.tracing.traceparent import trace_given
 
 if TYPE_CHECKING:
     from crawler.settings.tls_files import Pem
@@ -48,7 +49,7 @@ there refuses the connection at once."""
 TELL_S = 5.0
 """After so many seconds a command says what it waits for."""
 
-CALL = Call(TIMEOUT_S)
+CALL = Call(TIMEOUT_S, trace=trace_given(os.environ))
 
 MASTERS = "crawler.masters"
 """The name under which a command keeps the masters to each of which it shows its kept token."""

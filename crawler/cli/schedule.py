@@ -10,7 +10,7 @@ import click
 
 from crawler.api import fields
 from crawler.cli.base import commands, labels_option, show_table, shown_time
-from crawler.cli.given import warn_of_texts_with_secrets
+from crawler.cli.given import ARGUMENTS, SETTINGS, parameters_of, warn_of_texts_with_secrets
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.schedules import Overlap, ScheduleView
 from crawler.schemas import constraint_json
@@ -30,7 +30,11 @@ def schedule() -> None:
 @click.option("--task", help="The name of the task, if it is not NAME.")
 @click.option("--spider", default="", help="The spider, if it is not named like the task.")
 @click.option("--project", default="", help="The deployed project that has its spider.")
-@click.option("--parameters", default="{}", metavar="JSON", help="Given to the spider.")
+@ARGUMENTS
+@SETTINGS
+@click.option(
+    "--parameters", default="{}", metavar="JSON", help="All that is given to the spider, as JSON."
+)
 @labels_option("A label of the task.")
 @click.option("--priority", type=int, default=0)
 @click.option("--retries", type=int, default=0)
@@ -132,9 +136,12 @@ def _given(name: str, when: str, given: Mapping[str, Any]) -> dict[str, Any]:
         parameters = json.loads(given["parameters"])
     except ValueError as fault:
         raise click.BadParameter(f"{fault}; allowed is JSON", param_hint="--parameters") from None
+    own = parameters_of(given["arguments"], given["settings"])
+    if own and parameters:
+        raise click.UsageError("--parameters says all that the spider gets; leave -a and -s out")
     task = {
         "name": given["task"] or name,
-        "parameters": parameters,
+        "parameters": own or parameters,
         **{key: given[key] for key in ("spider", "project", "labels", "priority", "retries")},
     }
     return {

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import click
 
 from crawler.api.http import bodies
 from crawler.cli.as_json import JSON, show_json
 from crawler.cli.base import CONFIG, commands, show_table
+from crawler.cli.dry_run import DRY_RUN_S, show_dry_run
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.model.policy import PolicyChange, SchedulerView
 
 OWN = "default"
 """As a weight it means the plugin's own."""
+
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Only show what the scheduler would do; nothing changes."
+)
 
 
 @commands.command()
@@ -29,6 +35,7 @@ OWN = "default"
 @click.option(
     "--offline", is_flag=True, help="List the plugins that are installed here, without a cluster."
 )
+@DRY_RUN
 @CONFIG
 @JSON
 def plugins(
@@ -37,6 +44,7 @@ def plugins(
     enable: tuple[str, ...],
     weight: tuple[str, ...],
     offline: bool,
+    dry_run: bool,
     file: str | None,
     as_json: bool,
 ) -> None:
@@ -48,16 +56,17 @@ def plugins(
                 "--offline only lists plugins; to switch one, leave --offline out"
             )
         return _show(_installed(file), as_json)
+    if dry_run and not wanted:
+        raise click.UsageError("--dry-run tries a change: give --disable, --enable or --weight too")
+    change = PolicyChange(
+        disable=frozenset(disable),
+        enable=frozenset(enable),
+        weigh=dict(_weight(text) for text in weight),
+    )
+    if dry_run:
+        return _try(master, change, as_json)
     with connected(master) as client:
-        if wanted:
-            change = PolicyChange(
-                disable=frozenset(disable),
-                enable=frozenset(enable),
-                weigh=dict(_weight(text) for text in weight),
-            )
-            view = client.update_scheduler(change, CALL)
-        else:
-            view = client.scheduler(CALL)
+        view = client.update_scheduler(change, CALL) if wanted else client.scheduler(CALL)
     _show(view, as_json)
 
 
@@ -65,11 +74,16 @@ def plugins(
 @MASTER
 @click.argument("name", required=False)
 @click.option("--reset", is_flag=True, help="Go back to the policy of the leader's settings.")
+@DRY_RUN
 @JSON
-def strategy(master: str, name: str | None, reset: bool, as_json: bool) -> None:
+def strategy(master: str, name: str | None, reset: bool, dry_run: bool, as_json: bool) -> None:
     """Show the strategy in force, or switch to NAME from the next pass on."""
     if name and reset:
         raise click.UsageError("give the name of a strategy, or --reset")
+    if dry_run:
+        if not name:
+            raise click.UsageError("--dry-run tries a change: give the name of a strategy")
+        return _try(master, PolicyChange(strategy=name), as_json)
     with connected(master) as client:
         if reset:
             view = client.reset_scheduler(CALL)
@@ -82,6 +96,15 @@ def strategy(master: str, name: str | None, reset: bool, as_json: bool) -> None:
     for each in view.strategies:
         click.echo(f"{'*' if each == view.policy.strategy else ' '} {each}")
     _tell_origin(view)
+
+
+def _try(master: str, change: PolicyChange, as_json: bool) -> None:
+    """Show what the scheduler would do after a change."""
+    with connected(master) as client:
+        found = client.dry_run(change, replace(CALL, timeout_s=DRY_RUN_S))
+    if as_json:
+        return show_json(bodies.dry_run(found))
+    show_dry_run(found)
 
 
 def _weight(text: str) -> tuple[str, float | None]:

@@ -101,6 +101,7 @@ def encode_resource(resource: Resource, term: int = 0) -> bytes:
         spec.project,
         spec.bundle,
         resource.digest,
+        resource.trace,
     )
     value = _ENCODER.encode(stored)
     return value if not resource.foreign else b"%s,%s}" % (value[:-1], _fields(resource.foreign))
@@ -148,6 +149,7 @@ def decode_resource(name: str, raw: bytes, mod_revision: int) -> Resource:
         stored.stopped,
         stored.run,
         stored.digest,
+        stored.trace,
         foreign,
         mod_revision,
     )

@@ -17,6 +17,7 @@ from crawler.coordination.store import (
     Store,
     absent,
     created_at,
+    unchanged,
     unchanged_below,
 )
 from crawler.coordination.tombstones import decode_tombstone
@@ -80,14 +81,25 @@ class Registry:
     def announce_draining(self, node: Node, lease: Lease) -> None:
         """Announce that the node takes no new tasks because it is about to leave. Raises
         Retryable."""
-        self.announce(replace(node, metadata={**node.metadata, DRAINING: "true"}), lease)
+        key = self._keys.registration(self._role, node.id)
+        value = self._encoded(_draining(node))
+        self._store.txn([created_at(key, node.incarnation)], [Put(key, value, lease.id)])
 
     def announce(self, node: Node, lease: Lease) -> None:
-        """Replace what the registration of this incarnation says. Nothing changes if it is gone.
-        Raises Retryable."""
+        """Replace what the registration of this incarnation says. If that says that the node is
+        about to leave, it goes on saying so. Nothing changes if it is gone. Raises Retryable."""
         key = self._keys.registration(self._role, node.id)
-        value = encode_node(self._keys.service(self._role), node)
-        self._store.txn([created_at(key, node.incarnation)], [Put(key, value, lease.id)])
+        while True:
+            present = self._store.txn([], [Get(key)]).gets[0]
+            if present is None or present.create_revision != node.incarnation:
+                return
+            told = _draining(node) if _is_draining(present) else node
+            written = [Put(key, self._encoded(told), lease.id)]
+            if self._store.txn([unchanged(key, present.mod_revision)], written).succeeded:
+                return
+
+    def _encoded(self, node: Node) -> bytes:
+        return encode_node(self._keys.service(self._role), node)
 
     def names(self) -> set[str]:
         """Return the names taken within the role, from which `node_id` builds ids."""
@@ -110,11 +122,24 @@ class Registry:
         that their numbers differ."""
         key = self._keys.registration(self._role, node.id)
         prefix = self._keys.registrations(self._role)
-        value = encode_node(self._keys.service(self._role), node)
+        value = self._encoded(node)
         conditions = [absent(key)]
         if self._role == MASTER:
             conditions.append(unchanged_below(prefix, others.revision))
         self._store.txn(conditions, [Put(key, value, lease.id)])
+
+
+def _draining(node: Node) -> Node:
+    """Return a node that is about to leave."""
+    return replace(node, metadata={**node.metadata, DRAINING: "true"})
+
+
+def _is_draining(registration: KeyValue) -> bool:
+    """Whether a registration says that its node is about to leave."""
+    try:
+        return decode_registration(registration).draining
+    except ValueError:
+        return False
 
 
 def _buried(tombstone: KeyValue) -> int:

@@ -108,6 +108,7 @@ class Stored(Struct, rename="pascal", omit_defaults=True, forbid_unknown_fields=
     project: str = ""
     bundle: str = ""
     digest: str = ""
+    trace: str = ""
 
 
 class ForeignStored(Stored, forbid_unknown_fields=False):

@@ -11,10 +11,10 @@ from crawler.dashboard.asked import (
     backend,
     call,
     check_form,
-    desk,
     field,
     page,
     pages,
+    shared,
     show,
 )
 from crawler.errors import CrawlerError, InvalidArgument, shown
@@ -92,4 +92,4 @@ def _expiry() -> int:
         return 0
     if not given.isdigit() or not 0 < int(given) <= 3650:
         raise InvalidArgument(f"days: {shown(given)} is not allowed; allowed are 1 to 3650")
-    return desk().clock.time_ns() + int(given) * NS_A_DAY
+    return shared().clock.time_ns() + int(given) * NS_A_DAY

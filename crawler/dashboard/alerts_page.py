@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from crawler.api.backend import Call
-from crawler.dashboard.asked import action, backend, call, desk, field, page, show, stream
+from crawler.dashboard.asked import action, backend, call, field, page, shared, show, stream
 from crawler.dashboard.live import Shown
 from crawler.dashboard.writing import part
 from crawler.errors import InvalidArgument, shown
@@ -32,7 +32,7 @@ def alerts() -> Response:
 @page("/alerts/live")
 def alerts_live() -> Response:
     """Follow what the rules find."""
-    service = desk().service
+    service = shared().service
 
     def look(call: Call) -> Shown:
         found = service.backend(call).alerts(call)

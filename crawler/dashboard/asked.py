@@ -30,7 +30,7 @@ from crawler.model.access import Caller, Need
 from crawler.settings.oidc import OidcSettings
 
 EXTENSION = "crawler.dashboard"
-"""The name under which the application keeps the `Desk`."""
+"""The name under which the application keeps what the pages share."""
 TIMEOUT_S = 5.0
 """Deadline of what a page asks the leader."""
 BACK = "back"
@@ -62,7 +62,7 @@ ACTIONS: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Shared:
     """What the pages of one master share."""
 
     service: Service
@@ -78,9 +78,9 @@ class Desk:
     """The name of this node."""
 
 
-def desk() -> Desk:
-    """Return the desk of the application that handles the present request."""
-    return cast(Desk, current_app.extensions[EXTENSION])
+def shared() -> Shared:
+    """Return what the pages of the application share that handles the present request."""
+    return cast(Shared, current_app.extensions[EXTENSION])
 
 
 def page(rule: str, need: Need = Need.READ) -> Callable[[Decorated], Decorated]:
@@ -123,7 +123,7 @@ def action(rule: str, need: Need, word: str = "") -> Callable[[Callable[..., str
 def session() -> Session:
     """Return the session of the present request. It is a new one if there was none."""
     if "session" not in g:
-        sessions = desk().sessions
+        sessions = shared().sessions
         found = sessions.read(request.cookies.get(sessions.cookie, ""))
         g.is_new = found is None
         g.session = found or sessions.begun()
@@ -146,7 +146,7 @@ def keep_session(answer: Response) -> Response:
     """Bring the cookie of the session, if it has changed or is old."""
     if "session" not in g:
         return answer
-    sessions, held = desk().sessions, session()
+    sessions, held = shared().sessions, session()
     if g.is_new or sessions.is_due(held):
         answer.set_cookie(
             sessions.cookie,
@@ -183,7 +183,7 @@ def call() -> Call:
 
 def backend(call: Call) -> Backend:
     """Return who carries a call out. Raises Unavailable."""
-    return desk().service.backend(call)
+    return shared().service.backend(call)
 
 
 def field(name: str) -> str:
@@ -217,7 +217,7 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
         here=request.full_path.rstrip("?"),
         section=request.path.removeprefix(writing.PREFIX).strip("/").partition("/")[0] or "cluster",
         sections=writing.SECTIONS,
-        node=desk().node,
+        node=shared().node,
         version=crawler.__version__,
         **values,
     )
@@ -230,7 +230,7 @@ def stream(name: str, look: Callable[[Call], Any]) -> Response:
     asking, who = watching()
     query = tuple(sorted(request.args.items(multi=True)))
     looking = cast(Look, lambda: look(asking))
-    return events(desk().streams.watch((name, request.path, query, who), looking))
+    return events(shared().streams.watch((name, request.path, query, who), looking))
 
 
 def watching() -> tuple[Call, Hashable]:

@@ -12,7 +12,7 @@ from flask import Response
 
 from crawler.api.backend import Call, NodeLoad
 from crawler.api.service import Service
-from crawler.dashboard.asked import action, allowed, backend, call, desk, page, show, stream
+from crawler.dashboard.asked import action, allowed, backend, call, page, shared, show, stream
 from crawler.dashboard.live import Shown
 from crawler.dashboard.writing import part
 from crawler.errors import Unavailable
@@ -47,13 +47,15 @@ class Cluster:
 @page("")
 def cluster() -> Response:
     """Show the cluster."""
-    return show("cluster.html", seen=seen(desk().service, call()), leader=leader(desk().service))
+    return show(
+        "cluster.html", seen=seen(shared().service, call()), leader=leader(shared().service)
+    )
 
 
 @page("/live")
 def cluster_live() -> Response:
     """Follow it."""
-    acts, service = allowed(), desk().service
+    acts, service = allowed(), shared().service
     return stream("cluster", lambda call: _shown(service, call, acts))
 
 

@@ -29,7 +29,7 @@ from crawler.dashboard.asked import (
     EXTENSION,
     NEEDS,
     ROOT,
-    Desk,
+    Shared,
     keep_session,
     own_path,
     page,
@@ -94,11 +94,11 @@ class Dashboard:
         sessions = Sessions(*secrets, clock)
         streams = Streams(clock, lambda why: part("parts.html", "trouble", why))
         tails = Tails(clock, lambda line: part("log_line.html", "line", line))
-        self._desk = Desk(service, doors, reach, sessions, streams, tails, oidc, clock, node)
+        self._shared = Shared(service, doors, reach, sessions, streams, tails, oidc, clock, node)
 
     def begin(self, app: Flask) -> None:
         """Let an application have them."""
-        app.extensions[EXTENSION] = self._desk
+        app.extensions[EXTENSION] = self._shared
         app.register_blueprint(pages)
         app.add_url_rule("/", ROOT, lambda: redirect(PREFIX, 303))
 
@@ -109,8 +109,8 @@ class Dashboard:
 
     def stop(self) -> None:
         """End all that is watched."""
-        self._desk.streams.stop()
-        self._desk.tails.stop()
+        self._shared.streams.stop()
+        self._shared.tails.stop()
 
 
 @page("/<path:rest>")

@@ -9,13 +9,12 @@ from typing import NamedTuple
 from flask import Response, request
 
 from crawler.api.backend import NodeLoad
+from crawler.api.workers import WORKER
 from crawler.dashboard.asked import action, backend, call, field, page, show
 from crawler.errors import InvalidArgument, shown
 from crawler.model import audit
 from crawler.model.access import Need
 from crawler.model.policy import PolicyChange, SchedulerView
-
-WORKER = "worker"
 
 
 class Use(NamedTuple):

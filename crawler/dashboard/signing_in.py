@@ -16,12 +16,12 @@ from crawler.dashboard.asked import (
     BACK,
     NEEDS,
     check_form,
-    desk,
     own_path,
     page,
     pages,
     session,
     set_session,
+    shared,
     show,
     tell,
 )
@@ -37,8 +37,8 @@ def login() -> Response:
     """Show the form. Who needs no token is led on."""
     back = own_path(request.args.get(BACK, ""))
     held = session()
-    if held.told or not desk().doors.admits(_approach(held.token), Need.READ):
-        return show("login.html", back=back, issuer=desk().oidc.oidc_issuer)
+    if held.told or not shared().doors.admits(_approach(held.token), Need.READ):
+        return show("login.html", back=back, issuer=shared().oidc.oidc_issuer)
     return _led_to(back)
 
 
@@ -51,8 +51,8 @@ def sign_in() -> Response:
         token = request.form.get("token", "").strip()
         if not token:
             raise InvalidArgument("token: give the token that an admin made for you")
-        desk().doors.admit(_approach(token), Need.READ)
-        set_session(desk().sessions.begun(token))
+        shared().doors.admit(_approach(token), Need.READ)
+        set_session(shared().sessions.begun(token))
     except CrawlerError as error:
         tell("error", str(error))
         return _led_to(writing.path("login", back=back))
@@ -63,7 +63,7 @@ def sign_in() -> Response:
 def sign_out() -> Response:
     """Forget the token."""
     check_form()
-    set_session(desk().sessions.begun())
+    set_session(shared().sessions.begun())
     tell("ok", "You have signed out.")
     return _led_to(writing.path("login"))
 
@@ -74,7 +74,7 @@ def to_provider() -> Response:
     flow = _flow(_provider())
     back = own_path(request.args.get(BACK, ""))
     kept = {STATE: flow.state, VERIFIER: flow.verifier, BACK: back}
-    set_session(replace(desk().sessions.begun(), kept=kept))
+    set_session(replace(shared().sessions.begun(), kept=kept))
     return cast(Response, redirect(flow.url, 303))
 
 
@@ -88,12 +88,12 @@ def from_provider() -> Response:
         if not kept.get(STATE) or not flow.is_ours(given):
             raise Forbidden(STALE)
         token = flow.finish(given).id
-        desk().doors.admit(_approach(token), Need.READ)
-        signed_in = desk().sessions.begun(token)
-        desk().sessions.write(signed_in)  # raises if it is too long for a cookie
+        shared().doors.admit(_approach(token), Need.READ)
+        signed_in = shared().sessions.begun(token)
+        shared().sessions.write(signed_in)  # raises if it is too long for a cookie
         set_session(signed_in)
     except CrawlerError as error:
-        set_session(desk().sessions.begun())
+        set_session(shared().sessions.begun())
         tell("error", str(error))
         return _led_to(writing.path("login"))
     return _led_to(own_path(kept.get(BACK, "")))
@@ -108,13 +108,13 @@ def _approach(token: str) -> Approach:
 
 
 def _provider() -> Provider:
-    if not (issuer := desk().oidc.oidc_issuer):
+    if not (issuer := shared().oidc.oidc_issuer):
         raise InvalidArgument("this cluster has no OpenID provider: sign in with a token")
     return discover(issuer)
 
 
 def _flow(provider: Provider, state: str = "", verifier: str = "") -> CodeFlow:
-    oidc = desk().oidc
+    oidc = shared().oidc
     back = f"{request.host_url.rstrip('/')}{writing.path('login', 'done')}"
     return CodeFlow(provider, Client(oidc.oidc_client), oidc.oidc_scopes, back, state, verifier)
 

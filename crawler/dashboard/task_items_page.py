@@ -8,7 +8,7 @@ from crawler.api.backend import Call
 from crawler.api.http.item_routes import found_items, item_lines
 from crawler.api.http.log_routes import CONTENT_TYPE
 from crawler.api.task_items import TaskFiles
-from crawler.dashboard.asked import backend, call, desk, page, show
+from crawler.dashboard.asked import backend, call, page, shared, show
 from crawler.dashboard.items_preview import ROWS, Preview, first_items, last_items
 from crawler.errors import CrawlerError, Unavailable
 from crawler.items.reader import TaskItems
@@ -50,8 +50,8 @@ def _looked_at(
 
 
 def _found(name: str, skips_missing: bool, asking: Call) -> TaskItems:
-    if (reach := desk().reach) is None:
+    if (reach := shared().reach) is None:
         raise Unavailable(NO_WORKERS)
     given = {"name": name, "skip_missing": skips_missing}
     query = item_schemas.load_query(given)
-    return found_items(TaskFiles(desk().service.backend, reach, query.name, asking), query)
+    return found_items(TaskFiles(shared().service.backend, reach, query.name, asking), query)

@@ -9,7 +9,7 @@ from flask import Response, request
 from crawler.api.http.log_routes import CONTENT_TYPE, written_lines
 from crawler.api.task_logs import TaskLog
 from crawler.api.workers import Reach
-from crawler.dashboard.asked import backend, call, desk, events, page, show, watching
+from crawler.dashboard.asked import backend, call, events, page, shared, show, watching
 from crawler.dashboard.log_ends import end_of_log
 from crawler.dashboard.log_tails import KEPT, last_lines
 from crawler.errors import Unavailable
@@ -35,27 +35,27 @@ def task_log(name: str) -> Response:
 def task_log_live(name: str) -> Response:
     """Follow it."""
     query, (asking, who) = _query(name, follow=True), watching()
-    reach, service = _reach(), desk().service
+    reach, service = _reach(), shared().service
 
     def begin() -> Iterator[LogPart]:
         return end_of_log(service.backend, reach, query, asking)
 
     seen = request.headers.get("Last-Event-ID", "")
-    return events(desk().tails.watch((name, query.run, who), begin, seen))
+    return events(shared().tails.watch((name, query.run, who), begin, seen))
 
 
 @page("/tasks/<name>/log/whole")
 def whole_task_log(name: str) -> Response:
     """Let the browser keep the whole log of a run, as HTTP gives it."""
     query = _query(name, follow=False)
-    parts = TaskLog(desk().service.backend, _reach(), query, call()).parts()
+    parts = TaskLog(shared().service.backend, _reach(), query, call()).parts()
     answer = Response(written_lines(parts, request.path), content_type=CONTENT_TYPE)
     answer.headers.set("Content-Disposition", "attachment", filename=f"{name}.log.jsonl")
     return answer
 
 
 def _end(query: LogQuery) -> Iterator[LogPart]:
-    return end_of_log(desk().service.backend, _reach(), query, call())
+    return end_of_log(shared().service.backend, _reach(), query, call())
 
 
 def _query(name: str, follow: bool) -> LogQuery:
@@ -64,6 +64,6 @@ def _query(name: str, follow: bool) -> LogQuery:
 
 
 def _reach() -> Reach:
-    if (reach := desk().reach) is None:
+    if (reach := shared().reach) is None:
         raise Unavailable(NO_WORKERS)
     return reach

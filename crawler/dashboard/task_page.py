@@ -8,7 +8,7 @@ from functools import partial
 from flask import Response
 
 from crawler.api.backend import Call
-from crawler.dashboard.asked import action, allowed, backend, call, desk, page, show, stream
+from crawler.dashboard.asked import action, allowed, backend, call, page, shared, show, stream
 from crawler.dashboard.live import Shown
 from crawler.dashboard.task_seen import TaskSeen, TaskWatch
 from crawler.dashboard.tasks_page import BULK, Act
@@ -32,14 +32,14 @@ PARTS = ("head", "acts", "facts", "numbers", "statuses", "hosts", "runs", "expla
 @page("/tasks/<name>")
 def task(name: str) -> Response:
     """Show a task."""
-    seen = TaskWatch(desk(), _named(name)).look(call())
+    seen = TaskWatch(shared(), _named(name)).look(call())
     return show("one_task.html", seen=seen, acts=list(acts(seen.task)), last=LAST)
 
 
 @page("/tasks/<name>/live")
 def task_live(name: str) -> Response:
     """Follow it."""
-    watch, may = TaskWatch(desk(), _named(name)), allowed()
+    watch, may = TaskWatch(shared(), _named(name)), allowed()
     return stream("task", lambda call: _shown(watch, call, may))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crawler.api.backend import Backend, Call, NodeLoad
 from crawler.api.task_statistics import TaskCounts
 from crawler.api.workers import brief
-from crawler.dashboard.asked import Desk
+from crawler.dashboard.asked import Shared
 from crawler.dashboard.rates import NOTHING, Chart, Rates
 from crawler.dashboard.run_bars import RunBar, bars
 from crawler.dashboard.standing import Standing, is_missing, standing
@@ -44,8 +44,8 @@ class TaskSeen:
 class TaskWatch:
     """Looks at one task, again and again."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
-        self._desk = desk
+    def __init__(self, shared: Shared, name: str) -> None:
+        self._shared = shared
         self._name = name
         self._rates = Rates()
         self._looks = 0
@@ -55,7 +55,7 @@ class TaskWatch:
 
     def look(self, call: Call) -> TaskSeen:
         """Return what there is to see now. Raises NotFound, and whatever calls raise."""
-        asked, clock = self._desk.service.backend(call), self._desk.clock
+        asked, clock = self._shared.service.backend(call), self._shared.clock
         task, nodes = asked.get(self._name, call), asked.nodes(call)
         self._rates.add(clock.monotonic(), task.counts.pages, task.counts.items)
         events, has_history, explained, why = self._rarely(asked, task, call)
@@ -75,7 +75,7 @@ class TaskWatch:
         if not is_missing(task, nodes):
             self._missed_ns = 0
         elif not self._missed_ns:
-            self._missed_ns = self._desk.clock.time_ns()
+            self._missed_ns = self._shared.clock.time_ns()
         runs_on = self._runs_on(task, nodes, call)
         return standing(task, nodes, runs_on=runs_on, since_ns=self._missed_ns)
 
@@ -85,20 +85,20 @@ class TaskWatch:
         if task.stopped and task.owner is not None:
             had = task.owner.node_id
         worker = next((each.node for each in nodes if had and each.node.id == had), None)
-        if worker is None or self._desk.reach is None:
+        if worker is None or self._shared.reach is None:
             return ""
         try:
-            with closing(self._desk.reach(worker.address)) as client:
+            with closing(self._shared.reach(worker.address)) as client:
                 found = client.statistics(self._name, brief(call))
         except CrawlerError:
             return ""
         return worker.id if found.began_ns and not found.ended_ns else ""
 
     def _counted(self, call: Call) -> TaskStatistics | None:
-        if self._desk.reach is None:
+        if self._shared.reach is None:
             return None
-        service = self._desk.service
-        return TaskCounts(service.backend, self._desk.reach, self._name, call).whole()
+        service = self._shared.service
+        return TaskCounts(service.backend, self._shared.reach, self._name, call).whole()
 
     def _rarely(
         self, asked: Backend, task: Resource, call: Call

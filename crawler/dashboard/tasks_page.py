@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,13 +11,14 @@ from flask import Response, request
 
 from crawler.api.backend import Backend, Call, Page
 from crawler.api.service import Service
+from crawler.api.workers import WORKER
 from crawler.dashboard.asked import (
     action,
     allowed,
     backend,
     call,
-    desk,
     page,
+    shared,
     show,
     stream,
     tell,
@@ -100,10 +101,8 @@ class Asked:
     def wanted(self) -> Query:
         """Return what the leader is asked. Raises InvalidArgument."""
         given: dict[str, Any] = {"page_size": SIZE, "page_token": self.after}
-        if 0:
-            given |= {"sort": self.sort.removeprefix("-") or "name", "descending": self.descending}
-        if 0:
-            given |= {"search": self.search, "spider": self.spider, "node": self.node}
+        given |= {"sort": self.sort.removeprefix("-") or "name", "descending": self.descending}
+        given |= {"search": self.search, "spider": self.spider, "node": self.node}
         if self.state:
             given["state"] = self.state
         if self.label:
@@ -118,7 +117,8 @@ def tasks() -> Response:
     bulk = [(word, name) for word, (name, *_) in BULK.items()]
     return show(
         "tasks.html",
-        page=_page(desk().service, asked.wanted(), call()),
+        page=_page(shared().service, asked.wanted(), call()),
+        nodes=_workers(asked.node),
         asked=asked,
         bulk=bulk,
         columns=COLUMNS,
@@ -129,7 +129,7 @@ def tasks() -> Response:
 @page("/tasks/live")
 def tasks_live() -> Response:
     """Follow it."""
-    service, acts, asked = desk().service, allowed(), _asked()
+    service, acts, asked = shared().service, allowed(), _asked()
     wanted = asked.wanted()
     return stream("tasks", lambda call: _shown(service, asked, wanted, call, acts))
 
@@ -164,6 +164,14 @@ def carry_out(word: str, name: str) -> None:
 def _asked() -> Asked:
     given = {key: request.args.get(key, "").strip() for key in Asked.__dataclass_fields__}
     return Asked(**given)
+
+
+def _workers(asked: str) -> Sequence[str]:
+    """Return the ids of the workers that may be asked for: those that live, and the one that is
+    asked for."""
+    asking = call()
+    live = {each.node.id for each in backend(asking).nodes(asking) if each.role == WORKER}
+    return sorted(live | {asked} - {""})
 
 
 def _page(service: Service, query: Query, call: Call) -> Page:

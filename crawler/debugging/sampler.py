@@ -9,10 +9,12 @@ There nothing moves, and the present greenlet is known (docs/decisions/0030-prof
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter, itemgetter
 from types import CodeType, FrameType
 from typing import Any
 
@@ -91,16 +93,13 @@ class Sampler:
         """The body of the native thread."""
         while not self._stopped:
             self._alarm.wait(LOOK_S)
-            frames = sys._current_frames()
-            # Only the code of the innermost frame is read, which needs no step to another frame. If
-            # the thread switches between greenlets at that moment, it may be no frame at all.
-            innermost = frames.get(self._hub.thread_ident)
-            if getattr(innermost, "f_code", None) is _HUB_WAITS:
+            threads, code = _threads_and_code_of(self._hub.thread_ident)
+            if code is _HUB_WAITS:
                 self._is_late = self._is_asked
                 self._count((WAITS,))
             elif not self._is_asked:
                 self._is_asked = self._callback.ask()
-            self._threads.look(list(frames))
+            self._threads.look(threads)
 
     def _look_here(self) -> None:
         """Count the present stack. It runs in the hub's thread, within whatever runs there."""
@@ -129,6 +128,36 @@ class Sampler:
             stack = (OTHERS,)
         self._times[stack] = self._times.get(stack, 0) + now_ns - self._counted_ns
         self._counted_ns = now_ns
+
+
+def _threads_and_code_of(thread: int) -> tuple[Sequence[int], CodeType | None]:
+    """Return all threads, and which code one of them executes: that of its innermost frame.
+
+    Other threads go on as soon as this one lets go of the interpreter's lock. A frame that ended
+    then is no object any more, or this thread would be the last that holds it, and would have to
+    clear up for a greenlet of another thread. So each list of frames is made, read and dropped
+    within one call of a function written in C, which keeps the lock. No collection of garbage may
+    run in it, as before CPython 3.12 at any new object: its finalizers let go of the lock.
+    """
+    with _no_collection():
+        threads = next(map(tuple, iter(sys._current_frames, None)))
+        try:
+            frames = map(itemgetter(thread), iter(sys._current_frames, None))
+            return threads, next(map(attrgetter("f_code"), frames))
+        except KeyError:  # it begins or ends a greenlet, and has no frame
+            return threads, None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A context in which no garbage is collected, except on demand."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Threads:

@@ -32,6 +32,8 @@ class Loaded:
     spiders: Sequence[str]
     sources: Sequence[Any]
     settings: Mapping[str, Any]
+    described: Mapping[str, Any]
+    """What the classes of the spiders show, by name: `SpiderAbout` as JSON."""
 
 
 def loaded(folder: Path, python: str = sys.executable, most_s: float = LOAD_S) -> Loaded:

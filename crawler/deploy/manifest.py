@@ -30,6 +30,9 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The section `crawl` of its settings."""
     version: int = VERSION
+    described: Mapping[str, Any] = field(default_factory=dict)
+    """What the classes of its spiders show, by name: `model.spiders.SpiderAbout` as JSON. Earlier
+    versions of the program told nothing."""
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -71,4 +74,5 @@ _RULES: Mapping[str, tuple[Any, str]] = {
     "python": (lambda v: isinstance(v, str) and bool(v), "a version such as 3.11"),
     "requirements": (_are_texts, "a list of requirements"),
     "settings": (lambda v: isinstance(v, dict), "a map of settings of the section crawl"),
+    "described": (lambda v: v is None or isinstance(v, dict), "a map of the names of spiders"),
 }

@@ -47,7 +47,15 @@ def _made(folder: Path, project: str, temporary: Path, tell: Tell) -> Bundle:
         tell("installing them, to see whether the spiders can be loaded")
         interpreter = str(requirements.build(lock, temporary))
     found = checking.loaded(folder, interpreter)
-    manifest = Manifest(project, found.spiders, found.sources, python, asked, found.settings)
+    manifest = Manifest(
+        project,
+        found.spiders,
+        found.sources,
+        python,
+        asked,
+        found.settings,
+        described=found.described,
+    )
     to = temporary / "bundle.zip"
     return bundle.make(folder, manifest, lock, to, bundle.LARGEST_MB)  # a master may allow less
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crawler.deploy.folder import CONFIG, files_of
+from crawler.engine.spiders.described import described
 from crawler.engine.spiders.loader import load_entry, load_spiders
 from crawler.errors import ConfigError, CrawlerError
 from crawler.settings import task_parameters, yaml_text
@@ -52,10 +53,12 @@ def found_in(root: Path) -> Mapping[str, Any]:
     faults = task_parameters.faults({"settings": settings})
     if faults:
         raise ConfigError(f"{CONFIG}: " + "; ".join(faults).replace("parameters.settings", "crawl"))
+    spiders = load_spiders(sources, root)
     return {
         "sources": sources,
-        "spiders": sorted(load_spiders(sources, root)),
+        "spiders": sorted(spiders),
         "settings": settings,
+        "described": {name: each.to_json() for name, each in described(spiders).items()},
     }
 
 

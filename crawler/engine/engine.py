@@ -25,6 +25,7 @@ from crawler.engine.politeness.host_owner import HostOwner
 from crawler.engine.politeness.hosts import Hosts
 from crawler.engine.politeness.robots import Robots
 from crawler.engine.politeness.sharing import SharedHosts
+from crawler.engine.spiders.described import described
 from crawler.engine.spiders.factory import make_spider, settings_for
 from crawler.engine.spiders.spider import Spider
 from crawler.engine.stats.current_callback import CurrentCallback
@@ -32,6 +33,7 @@ from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.slow_callbacks import SlowCallbacks
 from crawler.errors import NotFound
 from crawler.model.records import Spec
+from crawler.model.spiders import SpiderAbout
 from crawler.settings.crawl import CrawlSettings
 from crawler.settings.worker import WorkerSettings
 from crawler.supervision import OnEnd, Supervisor
@@ -120,6 +122,10 @@ class Engine:
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders."""
         return frozenset(self._spiders)
+
+    def described(self) -> Mapping[str, SpiderAbout]:
+        """What the classes of the spiders show, by name."""
+        return described(self._spiders)
 
     def settings_of(self, spec: Spec) -> CrawlSettings:
         """The settings with which a task will be crawled. Raises NotFound and InvalidArgument."""

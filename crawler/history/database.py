@@ -15,8 +15,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from crawler.history.engines import engine_at
 from crawler.history.failures import Away
 from crawler.history.migrations.steps import migrate
-from crawler.history.tables import EVENTS, KEY, MARKS, are_sound, event_of, row_of
+from crawler.history.tables import (
+    EVENTS,
+    KEY,
+    MARKS,
+    RUN_STATISTICS,
+    TOLD,
+    are_sound,
+    event_of,
+    row_of,
+    statistics_row_of,
+)
 from crawler.model.history import Event, RunQuery, RunState, Step
+from crawler.model.run_statistics import RunStatistics
 
 MARK = "leader"
 OWNER = "cluster "
@@ -59,6 +70,11 @@ class Database:
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self.is_sqlite else postgresql.insert
         self._insert = _upsert(insert(EVENTS))
+        statistics = insert(RUN_STATISTICS)
+        self._insert_statistics = statistics.on_conflict_do_update(
+            index_elements=["id", "shard", "epoch"],
+            set_={"statistics": statistics.excluded.statistics},
+        )
         mark = insert(MARKS)
         self._mark = mark.on_conflict_do_update(
             index_elements=["name"], set_={"revision": mark.excluded.revision}
@@ -88,13 +104,18 @@ class Database:
         stays, unless a later leader found it and this is what happened. Return how many the
         database refuses for what is in them."""
         rows = [row_of(event) for event in events]
-        try:
-            self._write(rows, revision)
-            return 0
-        except (sa.exc.DataError, sa.exc.IntegrityError, OverflowError):
-            refused = sum(self._refuses(row) for row in rows)
-            self._write([], revision)
-            return refused
+        refused = self._written(self._insert, rows, revision)
+        if refused:
+            self._write(self._insert, [], revision)
+        return refused
+
+    @translated
+    def write_statistics(self, told: Iterable[RunStatistics], now_ns: int) -> int:
+        """Write the statistics of runs. The last ones of each run are kept. Return how many the
+        database refuses."""
+        return self._written(
+            self._insert_statistics, [statistics_row_of(each, now_ns) for each in told]
+        )
 
     @translated
     def mark(self) -> int:
@@ -119,7 +140,7 @@ class Database:
         columns = EVENTS.c
         is_last = columns.step == int(Step.REMOVED)
         order = (columns.time_ns, is_last, columns.epoch, columns.step)
-        query = sa.select(EVENTS).where(columns.task == task)
+        query = _told().where(columns.task == task)
         return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
 
     @translated
@@ -146,7 +167,7 @@ class Database:
             asked = sorted({(row[0], 0, row[2], 0) for row in runs})
             run_key = sa.tuple_(*KEY[:4])
             found = connection.execute(
-                sa.select(EVENTS)
+                _told()
                 .where(run_key.in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
                 .order_by(EVENTS.c.step)
             )
@@ -168,30 +189,43 @@ class Database:
         with self._engine.begin() as connection:
             runs = sa.delete(EVENTS).where(sa.tuple_(*KEY[:4]).in_(over), is_of_run)
             tasks = sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(of_task))
-            return sum(connection.execute(each).rowcount for each in (runs, tasks))
+            told = sa.delete(RUN_STATISTICS).where(_is_among_old(before_ns))
+            return sum(connection.execute(each).rowcount for each in (runs, tasks, told))
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
-    def _write(self, rows: Sequence[dict[str, Any]], revision: int) -> None:
+    def _written(self, insert: Any, rows: Sequence[dict[str, Any]], revision: int = 0) -> int:
+        """Write rows, one by one if the database refuses any. Return how many it refuses."""
+        try:
+            self._write(insert, rows, revision)
+        except (sa.exc.DataError, sa.exc.IntegrityError, OverflowError):
+            return 1 if len(rows) == 1 else sum(self._written(insert, [row]) for row in rows)
+        return 0
+
+    def _write(self, insert: Any, rows: Sequence[dict[str, Any]], revision: int) -> None:
         with self._engine.begin() as connection:
             if rows:
-                connection.execute(self._insert, rows)
+                connection.execute(insert, rows)
             if revision:
                 connection.execute(self._mark, {"name": MARK, "revision": revision})
-
-    def _refuses(self, row: dict[str, Any]) -> bool:
-        """Write one row. Return whether the database refuses it."""
-        try:
-            self._write([row], 0)
-        except (sa.exc.DataError, sa.exc.IntegrityError, OverflowError):
-            return True
-        return False
 
     def _events(self, query: sa.Select[Any]) -> Sequence[Event]:
         with self._engine.connect() as connection:
             return [event_of(row) for row in connection.execute(query).mappings()]
+
+
+def _told() -> sa.Select[Any]:
+    """Select events, with the statistics of the runs that ended."""
+    return sa.select(EVENTS, RUN_STATISTICS.c.statistics).select_from(TOLD)
+
+
+def _is_among_old(before_ns: int) -> sa.ColumnElement[bool]:
+    """Select some statistics that are older. They were told when their run was over."""
+    key = (RUN_STATISTICS.c.id, RUN_STATISTICS.c.shard, RUN_STATISTICS.c.epoch)
+    old = sa.select(*key).where(RUN_STATISTICS.c.time_ns < before_ns).limit(DELETED_AT_ONCE)
+    return sa.tuple_(*key).in_(old)
 
 
 def _upsert(statement: Any) -> sa.Insert:

@@ -9,6 +9,7 @@ from crawler.errors import NotFound
 from crawler.history.events import Seen
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.records import Resource
+from crawler.model.run_statistics import RunStatistics
 from crawler.supervision import Supervisor
 
 Present = Callable[[], tuple[Sequence[Resource], int]]
@@ -45,6 +46,10 @@ class History(Protocol):
         """Take committed changes, without waiting."""
         ...
 
+    def note_statistics(self, told: Sequence[RunStatistics]) -> None:
+        """Take the statistics of runs that are over, without waiting."""
+        ...
+
     def of_task(self, name: str, limit: int, timeout_s: float) -> Sequence[Event]:
         """Return the last events of a task, the oldest first. Raises NotFound, Unavailable."""
         ...
@@ -73,6 +78,9 @@ class NoHistory:
         """Nothing is written."""
 
     def note(self, changes: Sequence[Seen]) -> None:
+        """Forget them."""
+
+    def note_statistics(self, told: Sequence[RunStatistics]) -> None:
         """Forget them."""
 
     def of_task(self, name: str, limit: int, timeout_s: float) -> Sequence[Event]:

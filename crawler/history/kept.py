@@ -25,6 +25,7 @@ from crawler.history.history import Present
 from crawler.history.threads import in_thread
 from crawler.logs import get_logger
 from crawler.model.history import Event, Run, RunQuery
+from crawler.model.run_statistics import RunStatistics
 from crawler.supervision import OnEnd, Supervisor
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ R = TypeVar("R")
 
 MOST_WAITING = 100_000
 """How many changes wait for a database that takes none."""
+MOST_STATISTICS = 20_000
+"""Of how many runs the statistics wait. They take up to 2 kB each."""
 AT_ONCE = 500
-"""How many changes, or resources, are written in one transaction."""
+"""How many changes, resources or statistics are written in one transaction."""
 NEARLY_FULL = 0.9 * MOST_WAITING
 PAUSE_S = 0.05
 """The pause after everything is written, so that many changes share a transaction."""
@@ -77,6 +80,7 @@ class KeptHistory:
         self._keep_ns = int(keep_days * 86_400 * 1e9)
         self._clock = clock
         self._waiting: deque[Seen] = deque()
+        self._statistics: deque[RunStatistics] = deque()
         self._wake = Signal()
         self._writer = ThreadPool(1)
         self._reader = ThreadPool(1)
@@ -138,6 +142,14 @@ class KeptHistory:
         self._waiting.extend(changes)
         self._wake.set()
 
+    def note_statistics(self, told: Sequence[RunStatistics]) -> None:
+        """Take the statistics of runs that are over, without waiting. What does not fit is lost."""
+        room = MOST_STATISTICS - len(self._statistics)
+        if len(told) > room:
+            self._on_lost(len(told) - room)
+        self._statistics.extend(told[:room])
+        self._wake.set()
+
     def of_task(self, name: str, limit: int, timeout_s: float) -> Sequence[Event]:
         """Return the last events of a task, the oldest first. Raises NotFound, Unavailable."""
         found = self._read(partial(self._ready().of_task, name, limit), timeout_s)
@@ -191,11 +203,13 @@ class KeptHistory:
         """Write everything that waits. Raises Away; then nothing is lost."""
         if not store.is_ready:
             in_thread(self._writer, partial(store.prepare, self._cluster()))
-        while self._waiting or (self._is_behind and self._present):
+        while self._waiting or self._statistics or (self._is_behind and self._present):
             began_s, before = self._clock.monotonic(), len(self._waiting)
+            if self._statistics:
+                self._write_statistics(store)
             if self._waiting:
                 self._write_some(store)
-            elif self._present is not None:
+            elif self._is_behind and self._present is not None:
                 self._catch_up(store, self._present)
             more = len(self._waiting) > before - AT_ONCE / 2
             is_busy = before >= AT_ONCE and more and before < NEARLY_FULL
@@ -207,6 +221,12 @@ class KeptHistory:
         self._write(partial(store.write, taken, self._is_behind))
         for _ in taken:
             self._waiting.popleft()
+
+    def _write_statistics(self, store: HistoryStore) -> None:
+        told = list(islice(self._statistics, AT_ONCE))
+        self._write(partial(store.write_statistics, told, self._clock.time_ns()))
+        for _ in told:
+            self._statistics.popleft()
 
     def _catch_up(self, store: HistoryStore, present: Present) -> None:
         """Write what the resources say that nobody has written."""

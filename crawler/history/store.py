@@ -13,6 +13,7 @@ from crawler.history.events import Seen, events_of
 from crawler.history.found import gone, over, standing
 from crawler.model.history import Event, Kind, Run, RunQuery, RunState, Step
 from crawler.model.records import Resource
+from crawler.model.run_statistics import RunStatistics
 
 SLACK = 1_000
 """By how many revisions a new leader looks further back than the mark. Transactions that are in
@@ -39,6 +40,11 @@ class HistoryStore:
         events = [event for seen in changes for event in events_of(seen)]
         revision = max((seen.after.mod_revision for seen in changes if seen.after), default=0)
         return len(events), self._database.write(events, 0 if is_behind else revision)
+
+    def write_statistics(self, told: Sequence[RunStatistics], now_ns: int) -> tuple[int, int]:
+        """Write the statistics of runs that are over. Return that no events were written, and how
+        many were refused."""
+        return 0, self._database.write_statistics(told, now_ns)
 
     def changed(self, resources: Sequence[Resource], revision: int) -> Sequence[Resource]:
         """Return the resources of which something may not be written yet."""
@@ -109,6 +115,7 @@ def run_of(events: Sequence[Event]) -> Run:
         who=asked.who if asked else "",
         counts=last.counts,
         labels=last.labels,
+        statistics=last.statistics,
     )
 
 

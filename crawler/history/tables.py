@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from crawler.model.history import Event, Kind, RunState, Step
 from crawler.model.records import Counts
+from crawler.model.run_statistics import RunStatistics, statistics_in
 
 METADATA = sa.MetaData()
 
@@ -67,6 +68,28 @@ BUNDLE_PARTS = sa.Table(
 )
 """The bundles of projects, where deploy.url says so."""
 
+RUN_STATISTICS = sa.Table(
+    "run_statistics",
+    METADATA,
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("shard", sa.Integer, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("time_ns", sa.BigInteger, nullable=False),
+    sa.Column("statistics", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("id", "shard", "epoch"),
+    sa.Index("run_statistics_by_time", "time_ns"),
+)
+"""What the crawl of a run had counted when the run was over, and when it was told."""
+
+TOLD = EVENTS.outerjoin(
+    RUN_STATISTICS,
+    sa.and_(
+        EVENTS.c.step == int(Step.ENDED),
+        *(RUN_STATISTICS.c[name] == EVENTS.c[name] for name in ("id", "shard", "epoch")),
+    ),
+)
+"""The events, with the statistics of the runs that ended."""
+
 _NO_LABELS = "{}"
 
 
@@ -113,7 +136,19 @@ def event_of(row: sa.RowMapping) -> Event:
         labels=json.loads(row["labels"]),
         counts=Counts(row["pages"], row["items"], row["failures"], row["seconds"]),
         late=row["late"],
+        statistics=statistics_in(row.get("statistics") or ""),
     )
+
+
+def statistics_row_of(told: RunStatistics, now_ns: int) -> dict[str, Any]:
+    """Return the statistics of a run as a row."""
+    return {
+        "id": _sound(told.id),
+        "shard": told.shard,
+        "epoch": told.epoch,
+        "time_ns": now_ns,
+        "statistics": _sound(told.text),
+    }
 
 
 def are_sound(labels: Mapping[str, str]) -> bool:

@@ -31,7 +31,7 @@ SITE_VARIABLE = "BOOKSHOP_URL"
 DEMO_FILE = Path(demo.__file__).with_name("demo.yaml")
 """The settings of the demo. They belong to this program, and not to the user's cluster."""
 
-_FOLDERS = {
+FOLDERS = {
     "CRAWLER_WORKER_ITEMS": "items",
     "CRAWLER_WORKER_CACHE_FOLDER": "http-cache",
     "CRAWLER_FRONTIER_FOLDER": "frontier",
@@ -61,7 +61,7 @@ def open_bookshop() -> BookshopServer:
     return site
 
 
-_NO_TLS = {
+NO_TLS = {
     **{f"CRAWLER_TLS_{name}": "" for name in ("CA", "CERT", "KEY")},
     "CRAWLER_TLS_CLIENT_CERTIFICATES": "none",
 }
@@ -70,7 +70,7 @@ _NO_TLS = {
 
 def bundled() -> str:
     """Return the demo's own settings file. What is written goes into the working folder."""
-    for variable, folder in _FOLDERS.items():
+    for variable, folder in FOLDERS.items():
         os.environ.setdefault(variable, str(Path(folder).resolve()))
     return str(DEMO_FILE)
 
@@ -92,7 +92,7 @@ def run_demo(
             raise ConfigError(f"{file}: tasks: none given; list at least one task")
         say(f"bookshop at {site.url}; starting etcd, 2 masters and 2 workers")
         started_s = clock.monotonic()
-        with LocalCluster(file, environment=_NO_TLS) as cluster:
+        with LocalCluster(file, environment=NO_TLS) as cluster:
             token = make_token(cluster, clock)
             with keep(cluster, token):
                 say(f"watch it: crawler tasks --master {cluster.masters[0].grpc} --token {token}")

@@ -128,4 +128,4 @@ class Caller:
 
 def has_labels(labels: Mapping[str, str], bounds: Mapping[str, str]) -> bool:
     """Return whether a task with these labels is within bounds."""
-    return all(labels.get(key) == value for key, value in bounds.items())
+    return bounds.items() <= labels.items()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from crawler.model.records import NO_COUNTS, NO_LABELS, Counts
+from crawler.model.run_statistics import NO_STATISTICS
 from crawler.model.times import moment
 
 DEFAULT_LIMIT = 100
@@ -106,6 +108,8 @@ class Event:
     counts: Counts = NO_COUNTS
     late: bool = False
     """Whether a later leader found it. Then it happened before its time."""
+    statistics: Mapping[str, Any] = field(default_factory=lambda: NO_STATISTICS)
+    """What the crawl had counted when the run was over, for its end (`run_statistics.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Run:
     labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
     run: int = 1
     """The number of the run."""
+    statistics: Mapping[str, Any] = field(default_factory=lambda: NO_STATISTICS)
+    """What its crawl had counted when it was over (`run_statistics.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,4 +184,6 @@ def _known(told: Event | Run, names: tuple[str, ...]) -> dict[str, object]:
         counts = told.counts
         known |= {"pages": counts.pages, "items": counts.items, "failures": counts.failures}
         known["seconds"] = round(counts.seconds, 3)
+    if told.statistics:
+        known["statistics"] = dict(told.statistics)
     return known

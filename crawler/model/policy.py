@@ -159,6 +159,63 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A task that a policy would place elsewhere than it is."""
+
+    name: str
+    before: str
+    """The id of its worker; empty if it waits for one."""
+    after: str
+    """The id of the worker that it would get; empty for none."""
+    reason: str = ""
+    """Why it would get none; empty if it would get one, or nobody has asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many unfinished tasks a worker has, and would have."""
+
+    node_id: str
+    now: int
+    after_pass: int
+    """With the waiting tasks that the next pass would place here."""
+    anew: int
+    """If its tasks and those of all other workers were placed again, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What the scheduler would do after a change of the policy. Nothing was changed.
+
+    A change of the policy places waiting tasks, and moves no other. What `moves` tells would happen
+    only if a task were placed again, for example after its worker was drained.
+    """
+
+    policy: Policy
+    """The changed policy."""
+    waiting: int
+    """How many tasks wait for a worker, and were asked about."""
+    placed: int
+    """How many of them the next pass would place."""
+    placements: Sequence[Move]
+    """The first of these."""
+    left: Sequence[Move]
+    """The first of those that would wait on."""
+    owned: int
+    """How many unfinished tasks have a worker."""
+    checked: int
+    """How many of these were asked about before the time was over."""
+    moved: int
+    """How many of these would get another worker, or none, if they were placed again."""
+    moves: Sequence[Move]
+    """The first of these."""
+    workers: Sequence[Share]
+    """All live workers, sorted by id."""
+    faults: Sequence[Fault] = ()
+    """The plugins that failed meanwhile, and had no influence."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShardStanding:
     """Where a shard of a task is, or why it waits."""
 

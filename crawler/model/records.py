@@ -266,6 +266,9 @@ class Resource:
     digest: str = ""
     """The bundle of its project that its run has. It is chosen when the run gets its first owner;
     empty before, and for a task without a project."""
+    trace: str = ""
+    """The span of the request that asked for its run, as a W3C traceparent; empty if there was
+    none."""
     foreign: Mapping[str, bytes] = field(default_factory=dict)
     """The JSON of each field of other programs, which is kept as it is."""
     mod_revision: int = 0
@@ -319,7 +322,8 @@ class Resource:
             *(self.failed_on, self.kills, self.blame, self.interruption),
             *(self.generation, self.resumes),
             *(self.spec.workers > 1, self.shard_counts if goes_on else NO_SHARD_COUNTS),
-            *(self.paused or NOT_PAUSED, False, self.run, self.digest, self.foreign, 0, 0),
+            *(self.paused or NOT_PAUSED, False, self.run, self.digest),
+            *(self.trace, self.foreign, 0, 0),
         )
         return _frozen(made)
 
@@ -468,9 +472,24 @@ MAX_PAGE = 1000
 """How many resources one page of a listing may have."""
 
 
+class Sort(enum.Enum):
+    """By what a listing is sorted. Tasks that are alike in it are sorted by name."""
+
+    NAME = "name"
+    STATE = "state"
+    """In the order of a life: pending, assigned, running, paused, done, failed, stopped."""
+    SPIDER = "spider"
+    NODE = "node"
+    """The id of the owner. Tasks without one come first."""
+    CREATED = "created"
+    PAGES = "pages"
+    ITEMS = "items"
+    FAILURES = "failures"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which resources a listing contains."""
+    """Which resources a listing contains, and in which order."""
 
     page_size: int = 100
     page_token: str = ""
@@ -481,9 +500,41 @@ class Query:
     """Whether the shards of tasks are listed one by one. Otherwise they count with their task."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The labels that each of them has."""
+    search: str = ""
+    """A text that stands anywhere in their names, in capital or small letters."""
+    spider: str = ""
+    """Their spider, as `spider` or `project/spider`."""
+    node: str = ""
+    """The id of their owner."""
+    sort: Sort = Sort.NAME
+    descending: bool = False
+    """Whether the greatest comes first. Tasks that are alike stay sorted by name."""
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it asks for some tasks alone, by more than their state."""
+        return bool(self.labels or self.search or self.spider or self.node)
 
     def admits(self, resource: Resource) -> bool:
         """Return whether a resource is among them, unless it is a shard."""
-        state = resource.told_state if isinstance(self.state, ToldState) else resource.state.value
-        wanted = self.state is None or self.state.value == state
-        return wanted and has_labels(resource.spec.labels, self.labels)
+        return self.admits_state_of(resource) and self.admits_in_any_state(resource)
+
+    def admits_state_of(self, resource: Resource) -> bool:
+        """Return whether a resource is in the right state."""
+        if self.state is None:
+            return True
+        if isinstance(self.state, State):
+            return self.state is resource.state
+        return self.state.value == resource.told_state
+
+    def admits_in_any_state(self, resource: Resource) -> bool:
+        """Return whether a resource would be among them in the right state, unless it is a
+        shard."""
+        spec, owner = resource.spec, resource.owner
+        if self.search and self.search.casefold() not in spec.name.casefold():
+            return False
+        if self.spider and self.spider not in (spec.spider_name, spec.offered_as):
+            return False
+        if self.node and (owner is None or owner.node_id != self.node):
+            return False
+        return not self.labels or has_labels(spec.labels, self.labels)

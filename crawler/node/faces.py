@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -27,11 +27,13 @@ from crawler.coordination.store import Store
 from crawler.debugging.looks import Looks
 from crawler.errors import ConfigError
 from crawler.metrics import Metrics
+from crawler.model.spiders import OfferedSpider
 from crawler.node.access import Access
 from crawler.node.measures import measure_certificates
 from crawler.node.membership.addresses import Listen, advertised
 from crawler.settings.sections import Settings
 from crawler.supervision import Supervisor
+from crawler.tracing.tracing import Tracing
 
 if TYPE_CHECKING:
     from crawler.dashboard.dashboard import Dashboard
@@ -52,6 +54,7 @@ class Faces:
         clock: Clock,
         health: Health,
         metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
         """Nothing listens before `serve` and `listen`. Raises ConfigError."""
         self._settings = settings.api
@@ -60,6 +63,7 @@ class Faces:
         self._clock = clock
         self._health = health
         self._metrics = metrics
+        self._tracing = tracing
         self._limiter = RateLimiter(settings.api, metrics)
         self.trail = Trail(
             audit_log(settings.logs.audit, settings.folder, metrics),
@@ -93,7 +97,9 @@ class Faces:
 
     def peers(self, *, forwards: bool) -> Peers:
         """Return the clients of other nodes: they show the secret of nodes, and verify names."""
-        return Peers(forwards=forwards, token=self.access.secret, pem=self._pem)
+        return Peers(
+            forwards=forwards, token=self.access.secret, pem=self._pem, tracing=self._tracing
+        )
 
     def _pem(self) -> Pem | None:
         """Return what calls of other nodes need for TLS, as it is now."""
@@ -119,9 +125,16 @@ class Faces:
         """Return a client of a worker: it shows the secret of nodes."""
         return CrawlsClient(address, token=self.access.secret, pem=self._pem)
 
-    def serve_worker(self, crawls: Crawls, labels_of: LabelsOf, logs: Logs, items: Items) -> None:
+    def serve_worker(
+        self,
+        crawls: Crawls,
+        labels_of: LabelsOf,
+        logs: Logs,
+        items: Items,
+        offered: Callable[[], Sequence[OfferedSpider]],
+    ) -> None:
         """Build the servers of a worker."""
-        self._servicer = CrawlsServicer(crawls, labels_of, logs, items)
+        self._servicer = CrawlsServicer(crawls, labels_of, logs, items, offered)
         self._build(None, crawls, labels_of)
 
     def _build(
@@ -140,6 +153,7 @@ class Faces:
             looks=self.looks,
             reach=self._worker,
             pages=self._pages,
+            tracing=self._tracing,
         )
         self._rpc = self._build_rpc()
 
@@ -153,6 +167,7 @@ class Faces:
             limiter=self._limiter,
             doors=self.access.doors,
             certificates=self.certificates,
+            tracing=self._tracing,
         )
 
     def serve_http(self) -> None:

@@ -39,6 +39,7 @@ from crawler.node.membership.names import NodeNames
 from crawler.node.role import NodeRole
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.make import tracing_of
 
 log = get_logger(__name__)
 
@@ -87,6 +88,7 @@ class Node:
         self._keys = Keys(settings.coordination)
         self._health = Health(*([SERVICE_NAME] if role_name == MASTER else []))
         self._metrics = Metrics()
+        self._tracing = tracing_of(settings.tracing, role_name, self._metrics, self._clock)
         self._faces = Faces(
             settings,
             *_listens(role_name, settings),
@@ -95,6 +97,7 @@ class Node:
             clock=self._clock,
             health=self._health,
             metrics=self._metrics,
+            tracing=self._tracing,
         )
         self._hub = HubWatch(settings.node.hub_limit_s)
         # A store in this process ends with it, and a guard cannot follow a clock of a test.
@@ -163,6 +166,7 @@ class Node:
     def _begin(self) -> None:
         """Start all that needs no membership."""
         self._faces.listen(several=self._several)
+        self._tracing.start()
         self._hub.start()
         self._supervisor.spawn("readiness", self._watch_readiness, on_end=OnEnd.FATAL)
         if isinstance(self._store, EtcdStore):
@@ -207,6 +211,7 @@ class Node:
             lambda: self._membership.leave(self._role),
             lambda: self._supervisor.stop(settings.stop_s),
             *self._faces.last_steps(lambda: self._patience_s(1.0)),
+            lambda: self._tracing.close(self._patience_s(1.0)),
             self._role.stop,
             self._guard.stop,
             self._store.close,
@@ -242,8 +247,17 @@ class Node:
         cluster = partial(cluster_id, self._store, self._keys)
         history = history_of(settings.history, settings.folder, self._metrics, clock, cluster)
         channels = Channels(settings.alerts, clock, self._metrics)
-        master = Master(self._store, settings, clock, peers, tokens, faces.trail, history, channels)
-        self._role = master
+        master = self._role = Master(
+            self._store,
+            settings,
+            clock,
+            peers,
+            tokens,
+            faces.trail,
+            history,
+            channels,
+            self._tracing,
+        )
         faces.serve_master(master.service)
 
     def _build_worker(self) -> None:
@@ -283,12 +297,13 @@ class Node:
             hub=self._hub,
             bundles=bundles if crew.has_processes else None,
             logs=logs,
+            tracing=self._tracing,
         )
         looks = self._faces.looks
         looks.of_process = crew.look
         looks.processes = lambda: [each.number for each in crew.crawls.processes()]
         items = ItemShelf(Path(settings.folder, settings.worker.items), worker.shared_items)
-        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items)
+        self._faces.serve_worker(crew.crawls, worker.labels_of, logs, items, worker.offered)
 
     def _watch_readiness(self) -> None:
         known: str | None = None

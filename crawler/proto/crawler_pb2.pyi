@@ -187,7 +187,7 @@ class Counts(_message.Message):
     def __init__(self, pages: _Optional[int] = ..., items: _Optional[int] = ..., failures: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class ListResourcesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "state", "shards", "labels")
+    __slots__ = ("page_size", "page_token", "state", "shards", "labels", "search", "spider", "node", "sort", "descending")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -200,22 +200,41 @@ class ListResourcesRequest(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    SPIDER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SORT_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     state: str
     shards: bool
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[str] = ..., shards: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    search: str
+    spider: str
+    node: str
+    sort: str
+    descending: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., state: _Optional[str] = ..., shards: _Optional[bool] = ..., labels: _Optional[_Mapping[str, str]] = ..., search: _Optional[str] = ..., spider: _Optional[str] = ..., node: _Optional[str] = ..., sort: _Optional[str] = ..., descending: _Optional[bool] = ...) -> None: ...
 
 class ListResourcesResponse(_message.Message):
-    __slots__ = ("resources", "next_page_token", "total")
+    __slots__ = ("resources", "next_page_token", "total", "counts")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     resources: _containers.RepeatedCompositeFieldContainer[ResourceSpec]
     next_page_token: str
     total: int
-    def __init__(self, resources: _Optional[_Iterable[_Union[ResourceSpec, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
+    counts: _containers.ScalarMap[str, int]
+    def __init__(self, resources: _Optional[_Iterable[_Union[ResourceSpec, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ..., counts: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Token(_message.Message):
     __slots__ = ("id", "name", "role", "labels", "creation_time", "expiration_time", "text")
@@ -515,7 +534,7 @@ class ListAuditResponse(_message.Message):
     def __init__(self, records: _Optional[_Iterable[_Union[AuditRecord, _Mapping]]] = ...) -> None: ...
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run")
+    __slots__ = ("time", "kind", "task", "id", "epoch", "generation", "shard", "state", "worker", "reason", "who", "spider", "labels", "counts", "late", "step", "run", "statistics")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -540,6 +559,7 @@ class HistoryEvent(_message.Message):
     LATE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     time: int
     kind: str
     task: str
@@ -557,7 +577,8 @@ class HistoryEvent(_message.Message):
     late: bool
     step: int
     run: int
-    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ...) -> None: ...
+    statistics: _struct_pb2.Struct
+    def __init__(self, time: _Optional[int] = ..., kind: _Optional[str] = ..., task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., spider: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., late: _Optional[bool] = ..., step: _Optional[int] = ..., run: _Optional[int] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("name", "limit")
@@ -574,7 +595,7 @@ class GetHistoryResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run")
+    __slots__ = ("task", "id", "epoch", "generation", "shard", "state", "worker", "spider", "placed_time", "begun_time", "ended_time", "reason", "who", "counts", "labels", "run", "statistics")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -598,6 +619,7 @@ class Run(_message.Message):
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
     task: str
     id: str
     epoch: int
@@ -614,7 +636,8 @@ class Run(_message.Message):
     counts: Counts
     labels: _containers.ScalarMap[str, str]
     run: int
-    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ...) -> None: ...
+    statistics: _struct_pb2.Struct
+    def __init__(self, task: _Optional[str] = ..., id: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., shard: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., spider: _Optional[str] = ..., placed_time: _Optional[int] = ..., begun_time: _Optional[int] = ..., ended_time: _Optional[int] = ..., reason: _Optional[str] = ..., who: _Optional[str] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
     __slots__ = ("limit", "state")
@@ -721,14 +744,28 @@ class LeaderSpec(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class ReportRunsRequest(_message.Message):
-    __slots__ = ("node_id", "reports", "load")
+    __slots__ = ("node_id", "reports", "load", "over")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     reports: _containers.RepeatedCompositeFieldContainer[RunReport]
     load: WorkerLoad
-    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ...) -> None: ...
+    over: _containers.RepeatedCompositeFieldContainer[RunStatistics]
+    def __init__(self, node_id: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[RunReport, _Mapping]]] = ..., load: _Optional[_Union[WorkerLoad, _Mapping]] = ..., over: _Optional[_Iterable[_Union[RunStatistics, _Mapping]]] = ...) -> None: ...
+
+class RunStatistics(_message.Message):
+    __slots__ = ("id", "shard", "epoch", "statistics")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    shard: int
+    epoch: int
+    statistics: str
+    def __init__(self, id: _Optional[str] = ..., shard: _Optional[int] = ..., epoch: _Optional[int] = ..., statistics: _Optional[str] = ...) -> None: ...
 
 class RunReport(_message.Message):
     __slots__ = ("name", "id", "epoch", "state", "reason", "awaits_spider", "counts", "shard_counts", "interrupted", "charged")
@@ -796,6 +833,73 @@ class Scheduler(_message.Message):
     enable: _struct_pb2.ListValue
     weigh: _struct_pb2.Struct
     def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weights: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., strategies: _Optional[_Iterable[str]] = ..., plugins: _Optional[_Iterable[_Union[Plugin, _Mapping]]] = ..., switched: _Optional[bool] = ..., fault: _Optional[str] = ..., disable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., enable: _Optional[_Union[_struct_pb2.ListValue, _Mapping]] = ..., weigh: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+
+class DryRun(_message.Message):
+    __slots__ = ("policy", "waiting", "placed", "placements", "left", "owned", "checked", "moved", "moves", "workers", "faults")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    PLACED_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    OWNED_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    policy: Policy
+    waiting: int
+    placed: int
+    placements: _containers.RepeatedCompositeFieldContainer[Move]
+    left: _containers.RepeatedCompositeFieldContainer[Move]
+    owned: int
+    checked: int
+    moved: int
+    moves: _containers.RepeatedCompositeFieldContainer[Move]
+    workers: _containers.RepeatedCompositeFieldContainer[Share]
+    faults: _containers.RepeatedCompositeFieldContainer[PluginFault]
+    def __init__(self, policy: _Optional[_Union[Policy, _Mapping]] = ..., waiting: _Optional[int] = ..., placed: _Optional[int] = ..., placements: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., left: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., owned: _Optional[int] = ..., checked: _Optional[int] = ..., moved: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[Move, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[PluginFault, _Mapping]]] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("strategy", "disabled", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    strategy: str
+    disabled: _containers.RepeatedScalarFieldContainer[str]
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, strategy: _Optional[str] = ..., disabled: _Optional[_Iterable[str]] = ..., weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Move(_message.Message):
+    __slots__ = ("name", "before", "after", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: str
+    after: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("id", "now", "after_pass", "anew")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    AFTER_PASS_FIELD_NUMBER: _ClassVar[int]
+    ANEW_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    now: int
+    after_pass: int
+    anew: int
+    def __init__(self, id: _Optional[str] = ..., now: _Optional[int] = ..., after_pass: _Optional[int] = ..., anew: _Optional[int] = ...) -> None: ...
 
 class Plugin(_message.Message):
     __slots__ = ("name", "source", "order", "on", "weight", "hooks", "calls", "failures", "seconds", "slow")
@@ -1030,6 +1134,50 @@ class CrawlPart(_message.Message):
     silent: bool
     note: str
     def __init__(self, name: _Optional[str] = ..., node: _Optional[str] = ..., statistics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., age_s: _Optional[float] = ..., of_head: _Optional[bool] = ..., silent: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+
+class SpiderList(_message.Message):
+    __slots__ = ("spiders", "notes")
+    SPIDERS_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    spiders: _containers.RepeatedCompositeFieldContainer[OfferedSpider]
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, spiders: _Optional[_Iterable[_Union[OfferedSpider, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class OfferedSpider(_message.Message):
+    __slots__ = ("name", "project", "about", "nodes", "differs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    project: str
+    about: SpiderAbout
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    differs: bool
+    def __init__(self, name: _Optional[str] = ..., project: _Optional[str] = ..., about: _Optional[_Union[SpiderAbout, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., differs: _Optional[bool] = ...) -> None: ...
+
+class SpiderAbout(_message.Message):
+    __slots__ = ("about", "arguments", "takes_others")
+    ABOUT_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_OTHERS_FIELD_NUMBER: _ClassVar[int]
+    about: str
+    arguments: _containers.RepeatedCompositeFieldContainer[SpiderArgument]
+    takes_others: bool
+    def __init__(self, about: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[SpiderArgument, _Mapping]]] = ..., takes_others: _Optional[bool] = ...) -> None: ...
+
+class SpiderArgument(_message.Message):
+    __slots__ = ("name", "type", "default", "required")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    type: str
+    default: _struct_pb2.Value
+    required: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., default: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., required: _Optional[bool] = ...) -> None: ...
 
 class ItemFolders(_message.Message):
     __slots__ = ("folders", "notes")

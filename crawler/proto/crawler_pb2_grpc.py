@@ -118,6 +118,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                 _registered_method=True)
+        self.DryRunScheduler = channel.unary_unary(
+                '/CrawlerMaster/DryRunScheduler',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
+                _registered_method=True)
         self.ResetScheduler = channel.unary_unary(
                 '/CrawlerMaster/ResetScheduler',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -268,6 +273,11 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.FromString,
                 _registered_method=True)
+        self.ListSpiders = channel.unary_unary(
+                '/CrawlerMaster/ListSpiders',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/CrawlerMaster/ListAlerts',
                 request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
@@ -387,7 +397,8 @@ class CrawlerMasterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListResources(self, request, context):
-        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=
+        """GET /crawler/resource?pageSize=&pageToken=&state=&shards=&label=&search=&spider=&node=&sort=
+        &descending=
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -434,6 +445,15 @@ class CrawlerMasterServicer:
         """PUT /crawler/scheduler, body: strategy, disabled, weights, or disable, enable, weigh for some
         plugins alone. What the request does not give stays as it is when the leader carries it out.
         The change counts from the next pass on, for later leaders too, and moves no running task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRunScheduler(self, request, context):
+        """POST /crawler/scheduler/dry-run, body: as for PUT /crawler/scheduler. Nothing changes. The answer
+        tells what the scheduler would do. The leader makes one at a time, and stops before the deadline
+        of the call: RESOURCE_EXHAUSTED while it makes another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -660,6 +680,14 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSpiders(self, request, context):
+        """GET /crawler/spiders: which spiders the live workers offer and the projects have, and which
+        parameters each takes. Any master asks the workers, and keeps what they tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlerts(self, request, context):
         """GET /crawler/alerts: what the rules found (docs/alerts.md); those that fire first.
         """
@@ -792,6 +820,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.UpdateScheduler,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            ),
+            'DryRunScheduler': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRunScheduler,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.DryRun.SerializeToString,
             ),
             'ResetScheduler': grpc.unary_unary_rpc_method_handler(
                     servicer.ResetScheduler,
@@ -942,6 +975,11 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.GetTaskStatistics,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.TaskStatistics.SerializeToString,
+            ),
+            'ListSpiders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpiders,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -1413,6 +1451,33 @@ class CrawlerMaster:
             '/CrawlerMaster/UpdateScheduler',
             crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Scheduler.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRunScheduler(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/DryRunScheduler',
+            crawler_dot_proto_dot_crawler__pb2.Scheduler.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.DryRun.FromString,
             options,
             channel_credentials,
             insecure,
@@ -2234,6 +2299,33 @@ class CrawlerMaster:
             _registered_method=True)
 
     @staticmethod
+    def ListSpiders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListSpiders',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAlerts(request,
             target,
             options=(),
@@ -2465,6 +2557,11 @@ class CrawlerWorkerStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
                 _registered_method=True)
+        self.ListOffered = channel.unary_unary(
+                '/CrawlerWorker/ListOffered',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
+                _registered_method=True)
         self.ReadItems = channel.unary_unary(
                 '/CrawlerWorker/ReadItems',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFileRequest.SerializeToString,
@@ -2521,6 +2618,13 @@ class CrawlerWorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOffered(self, request, context):
+        """For masters only: the spiders that the worker offers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadItems(self, request, context):
         """For masters only: bytes of one of them.
         """
@@ -2560,6 +2664,11 @@ def add_CrawlerWorkerServicer_to_server(servicer, server):
                     servicer.ListItems,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ResourceSpec.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.ItemFolders.SerializeToString,
+            ),
+            'ListOffered': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOffered,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.SpiderList.SerializeToString,
             ),
             'ReadItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadItems,
@@ -2732,6 +2841,33 @@ class CrawlerWorker:
             '/CrawlerWorker/ListItems',
             crawler_dot_proto_dot_crawler__pb2.ResourceSpec.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.ItemFolders.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOffered(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerWorker/ListOffered',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.SpiderList.FromString,
             options,
             channel_credentials,
             insecure,

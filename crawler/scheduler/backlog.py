@@ -72,6 +72,10 @@ class Backlog:
         self._entries = 0
         self._parkings = 0
 
+    def emptied(self) -> Backlog:
+        """Return another backlog with the same rules, and no task yet."""
+        return Backlog(self._ageing_s, self._groups)
+
     def __len__(self) -> int:
         return len(self._where)
 

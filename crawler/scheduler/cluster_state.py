@@ -49,6 +49,15 @@ class ClusterState:
         """Stop to collect changes: this master no longer places tasks."""
         self.changes.end()
 
+    def without_tasks(self) -> ClusterState:
+        """Return another cluster state with the same workers, and no task yet."""
+        other = ClusterState(self._group_label)
+        other.workers.cordon(self.workers.cordoned)
+        for candidate in list(self.workers.candidates.values()):
+            other.workers.join(candidate.node)
+            other.workers.report(candidate.id, candidate.reported)
+        return other
+
     # -- what plugins ask ----------------------------------------------------------------------
 
     @property

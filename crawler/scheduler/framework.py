@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crawler.errors import ConfigError
 from crawler.logs import get_logger
-from crawler.model.policy import Policy
+from crawler.model.policy import Fault, Policy
 from crawler.scheduler.faults import Faults
 from crawler.scheduler.hookspecs import Candidate, Cluster, Rating, Strategy, Task
 from crawler.scheduler.loader import Loaded, Plugin, load
@@ -133,6 +133,22 @@ class Framework:
     def begin_pass(self) -> None:
         """Ask again the plugins that failed in the last pass."""
         self._failed = Faults()
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """The faults of this pass so far."""
+        return self._failed.told
+
+    def under(self, policy: Policy) -> Framework:
+        """Return a copy of this framework with another policy. What it is asked counts nowhere
+        here. Raises ConfigError."""
+        other = copy.copy(self)
+        other._loaded = self._loaded.copied()
+        other._random = random.Random(0)
+        other._failed = Faults()
+        other._strategy = self._copied()  # stays if the policy names the same
+        other.switch(policy)
+        return other
 
     def plugin_run(self, task: Task, cluster: Cluster) -> PluginRun:
         """Return the run of the plugins for the shape of a task, for one pass."""

@@ -44,10 +44,6 @@ class Holdings:
     """The holding of each task, by name."""
 
     def __init__(self) -> None:
-        self.states: Counter[State] = Counter()
-        """How many resources are in each state."""
-        self.shards: Counter[State] = Counter()
-        """How many of these are shards, and count with their tasks."""
         self._held: dict[str, Holding] = {}
         self.get: Callable[[str], Holding | None] = self._held.get
         """What is believed of a task. Each task is looked up several times in a pass: no call of
@@ -95,9 +91,6 @@ class Holdings:
     def put(self, name: str, now: Holding) -> None:
         """Add a task that is not there yet."""
         self._held[name] = now
-        self.states[now.state] += 1
-        if now.spec.shard:
-            self.shards[now.state] += 1
         if now.load.repels:
             self._repel(now, 1)
         if now.awaited:
@@ -108,9 +101,6 @@ class Holdings:
     def remove(self, name: str, before: Holding) -> None:
         """Remove a task, which had this holding."""
         del self._held[name]
-        self.states[before.state] -= 1
-        if before.spec.shard:
-            self.shards[before.state] -= 1
         if before.load.repels:
             self._repel(before, -1)
         if before.awaited:
@@ -122,11 +112,9 @@ class Holdings:
         """Give a task to a worker. Return its new holding."""
         state, previous, load, group, awaited, spec = held
         now = Holding(State.ASSIGNED, owner, load, group, "", spec)
-        is_plain = previous is None and not awaited and not spec.shard
+        is_plain = previous is None and not awaited
         if is_plain and state is State.PENDING:  # there is little to index
             self._held[name] = now
-            self.states[State.PENDING] -= 1
-            self.states[State.ASSIGNED] += 1
             self._index_owner(name, owner.node_id)
         else:
             self.remove(name, held)

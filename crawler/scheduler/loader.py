@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pluggy
@@ -89,6 +89,12 @@ class Loaded:
     plugins: Sequence[Plugin]
     authors: Mapping[str, Plugin] = field(default_factory=dict)
     """Strategy → the plugin that brings it."""
+
+    def copied(self) -> Loaded:
+        """Return the same plugins, to be switched and counted apart from these."""
+        copies = {plugin.name: replace(plugin) for plugin in self.plugins}
+        authors = {strategy: copies[author.name] for strategy, author in self.authors.items()}
+        return Loaded(list(copies.values()), authors)
 
 
 def load(modules: Sequence[str] = ()) -> Loaded:

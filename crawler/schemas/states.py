@@ -1,4 +1,4 @@
-"""The states of tasks by their names."""
+"""The states of tasks, and the orders of a listing, by their names."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from crawler.errors import InvalidArgument, shown
-from crawler.model.records import State, ToldState
+from crawler.model.records import Sort, State, ToldState
 
-Found = TypeVar("Found", State, State | ToldState)
+Found = TypeVar("Found", State, State | ToldState, Sort)
 
 LISTED: Mapping[str, State | ToldState] = {each.value: each for each in (*State, *ToldState)}
 """The states that a listing can be of, by name."""
+
+SORTS: Mapping[str, Sort] = {each.value: each for each in Sort}
+"""What a listing can be sorted by, by name."""
 
 
 def load_state(text: str) -> State:
@@ -25,9 +28,14 @@ def load_listed_state(text: str) -> State | ToldState:
     return _load(text, LISTED)
 
 
-def _load(text: str, allowed: Mapping[str, Found]) -> Found:
+def load_sort(text: str) -> Sort:
+    """Return the order of that name. Raises InvalidArgument."""
+    return _load(text, SORTS, "sort")
+
+
+def _load(text: str, allowed: Mapping[str, Found], field: str = "state") -> Found:
     try:
         return allowed[text]
     except KeyError:
         told = ", ".join(allowed)
-        raise InvalidArgument(f"state: {shown(text)} is not allowed; allowed: {told}") from None
+        raise InvalidArgument(f"{field}: {shown(text)} is not allowed; allowed: {told}") from None

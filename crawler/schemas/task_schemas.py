@@ -15,10 +15,10 @@ from marshmallow import RAISE, Schema, ValidationError, validates_schema
 
 from crawler.errors import InvalidArgument, shown
 from crawler.model.constraints import NONE
-from crawler.model.records import MAX_PAGE, Query, Spec
+from crawler.model.records import MAX_PAGE, Query, Sort, Spec
 from crawler.model.shards import MAX_WORKERS
 from crawler.schemas import constraint_json
-from crawler.schemas.states import load_listed_state
+from crawler.schemas.states import load_listed_state, load_sort
 from crawler.schemas.task_fields import (
     MAX_NAME,
     MISSING,
@@ -174,11 +174,17 @@ class QuerySchema(Request):
     state = Text(load_default="")
     shards = Truth(load_default=False)
     labels = Labels(load_default=dict)
+    search = Text(most=MAX_NAME, load_default="")
+    spider = Text(most=2 * MAX_NAME, load_default="")
+    node = Text(most=MAX_NAME, load_default="")
+    sort = Text(load_default="")
+    descending = Truth(load_default=False)
 
     def _record(self, data: dict[str, Any]) -> Query:
-        size = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
-        state = load_listed_state(data["state"]) if data["state"] else None
-        return Query(size, data["page_token"], state, data["shards"], data["labels"])
+        data["page_size"] = min(data["page_size"], MAX_PAGE) or DEFAULT_PAGE
+        data["state"] = load_listed_state(data["state"]) if data["state"] else None
+        data["sort"] = load_sort(data["sort"]) if data["sort"] else Sort.NAME
+        return Query(**data)
 
 
 # Made once: a new schema copies all its fields, which takes longer than to read a task.

@@ -104,6 +104,13 @@ ISSUER = Form(
     mask=without_login,
 )
 """Whose tokens count: everybody who can change what is fetched from there is an admin."""
+COLLECTOR = Form(
+    r"(https?://[^\s?#@]+)?",
+    "an http:// or https:// URL without a login and a query",
+    _is_url,
+    mask=without_login,
+)
+"""Where a collector listens. It may be empty."""
 CLAIM = Form(r"[^\s]+", "the name of a claim, or a path such as realm_access.roles,")
 SCOPE = Form(r"[!#-\[\]-~]+", "a scope without spaces")
 NETWORK = Form(

@@ -16,7 +16,7 @@ from crawler.errors import InvalidArgument, shown
 from crawler.schemas.readers import Faulty
 from crawler.settings import forms
 from crawler.settings.crawl import CrawlSettings
-from crawler.settings.schema import from_text, meant, readers_of
+from crawler.settings.schema import from_text, meant_or_allowed, readers_of
 
 MOST_TOLD = 10
 """How many faults one error names. To find each takes time, and nobody reads hundreds."""
@@ -120,8 +120,7 @@ def _scalar(value: Any, kind: Any) -> Any:
 
 def _fault(key: Any, value: Any, path: str) -> str:
     if key not in _READERS:
-        known = ", ".join(sorted(_READERS))
-        return f"{path}: unknown crawl setting{meant(key, _READERS)}; allowed: {known}"
+        return f"{path}: unknown crawl setting{meant_or_allowed(key, _READERS)}"
     try:
         _READERS[key].read(value)
     except Faulty as faulty:

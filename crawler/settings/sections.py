@@ -20,6 +20,7 @@ from crawler.settings.deploy import DeploySettings
 from crawler.settings.oidc import OidcSettings
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.setting import setting
+from crawler.settings.tracing import TracingSettings
 from crawler.settings.worker import FrontierSettings, WorkerSettings
 
 
@@ -336,6 +337,7 @@ class Settings:
     deploy: DeploySettings = field(default_factory=DeploySettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     spiders: Sequence[Any] = ()
     """Python modules, files (.py, .yaml), or declarations in place; see docs/spiders.md."""

@@ -13,7 +13,7 @@ from crawler.errors import StoreFull, Unavailable
 from crawler.local.etcd import EmbeddedEtcd, ask
 from crawler.model.records import Query
 from tests.clusters import CALL, Cluster, request
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 QUOTA_BYTES = 2_000_000
 
@@ -36,7 +36,7 @@ def store(etcd):
 
 def fill(store):
     """Write until etcd refuses it, which it does once it has looked at its size; the error."""
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + PATIENCE_S
     for number in itertools.count():
         try:
             store.txn([], [Put(f"/fill/{number}", bytes(200_000))])

@@ -11,6 +11,7 @@ from crawler.history.store import SLACK, HistoryStore
 from crawler.history.tables import METADATA
 from crawler.model.history import Event, Kind, RunQuery, RunState, Step
 from crawler.model.records import State
+from crawler.model.run_statistics import RunStatistics
 from crawler.node.master.pauses import as_stored, paused, resumed
 from tests.databases import Postgres, started
 from tests.history_stores import SECOND, added, changes, life
@@ -217,6 +218,50 @@ def test_nothing_that_is_forgotten_looks_unfinished_meanwhile(url, monkeypatch):
     database.close()
 
 
+def statistics(store, name="x-0"):
+    """The statistics of the events of a task, and of its runs."""
+    runs = [run.statistics for run in store.runs(RunQuery()) if run.task == name]
+    return [event.statistics for event in store.of_task(name, 100)], runs
+
+
+def told(epoch=1, text='{"pages":3}', number=0):
+    return RunStatistics(str(1000 + number), 0, epoch, text)
+
+
+@pytest.mark.parametrize("is_first", [False, True], ids=["after the end", "before it"])
+def test_the_statistics_of_a_run_are_told_with_its_end(store, is_first):
+    if is_first:
+        store.write_statistics([told()], 1000)
+    store.write(changes(life()), False)
+    if not is_first:
+        assert statistics(store) == ([{}] * 4, [{}])
+        store.write_statistics([told(2), told(text="no JSON"), told()], 1000)
+    assert statistics(store) == ([{}, {}, {}, {"pages": 3}], [{"pages": 3}])
+
+
+def test_the_last_statistics_of_a_run_are_kept(store):
+    store.write(changes(life()), False)
+    for pages in (1, 2):
+        assert store.write_statistics([told(text=f'{{"pages":{pages}}}')], 1000) == (0, 0)
+    assert statistics(store)[1] == [{"pages": 2}]
+
+
+def test_statistics_that_the_database_refuses_cost_no_others(store):
+    store.write(changes(life()), False)
+    assert store.write_statistics([told(2**70), told(text='{"pages":3}\0'), told()], 1) == (0, 1)
+    assert statistics(store)[1] == [{"pages": 3}]
+
+
+def test_old_statistics_are_forgotten(store):
+    for number, time_ns in ((0, 1000), (1, 9000)):
+        store.write(changes(life(number), 9000), False)
+        store.write_statistics([told(number=number)], time_ns)
+    while store.forget(5000):
+        pass
+    assert statistics(store, "x-0")[1] == [{}]
+    assert statistics(store, "x-1")[1] == [{"pages": 3}]
+
+
 def test_an_event_that_the_database_refuses_costs_no_other(store):
     too_much = changes(life(1))
     odd = [too_much[0]._replace(after=added(1).replace(creation_time=2**70)), *too_much[1:]]
@@ -235,7 +280,7 @@ def test_texts_of_every_kind_are_kept(url):
     database.close()
 
 
-@pytest.mark.parametrize("start", ["", "0001", HEAD])
+@pytest.mark.parametrize("start", ["", "0001", "0003", HEAD])
 def test_tables_of_each_revision_come_up_to_date_and_keep_what_they_have(url, start):
     if start:
         engine = engine_of(url)

@@ -192,6 +192,21 @@ class File(ListSink):
         return lambda: {"file": length}
 
 
+class Held(FakeFetcher):
+    """Answers only until its file has `most` items: a crawl that is to be cut off must not end
+    before, however late the test gets its turn."""
+
+    most = 0
+
+    def __init__(self, file, *arguments):
+        super().__init__(*arguments)
+        self._file = file
+
+    def _answer(self, done, answer):
+        eventually(lambda: len(self._file) < Held.most, what="it may go on")
+        super()._answer(done, answer)
+
+
 def test_no_page_is_lost_when_the_server_loses_its_end_in_a_crawl(own_redis, monkeypatch):
     monkeypatch.setattr(checkpoints, "BATCH", 8)
     monkeypatch.setattr(checkpoints, "MOST_BEHIND", 20)
@@ -206,23 +221,25 @@ def test_no_page_is_lost_when_the_server_loses_its_end_in_a_crawl(own_redis, mon
         spider.settings = CrawlSettings(
             delay_s=0.0, robots=False, throttle_s=0.0, concurrency=4, host_concurrency=4
         )
-        parts = shared(FakeFetcher(clock, answer_of, 0.002), clock)
+        parts = shared(Held(file, clock, answer_of, 0.002), clock)
         store = place.again()
         crawl = Crawl("task", spider, file, parts, open_store(store, Spec("task", spider.name)))
         return crawl, gevent.spawn(crawl.run)
 
-    def wait_for(file, items):
-        eventually(lambda: len(file) > items, every_s=0.001)
+    def go_on_to(share):
+        Held.most = share * PAGES
+        eventually(lambda: len(file) >= Held.most)
 
     crawl, running = run()
     losses = 0
     for share in (0.2, 0.4, 0.6):
-        wait_for(file, share * PAGES)
+        go_on_to(share)
         size = own_redis.log_size()
-        wait_for(file, (share + 0.1) * PAGES)
+        go_on_to(share + 0.1)
         own_redis.kill()
         own_redis.cut_log(size)
         own_redis.start()
+        Held.most = PAGES + 1  # it would end now, had it lost nothing
         running.get(timeout=60.0)
         losses += crawl.has_lost_steps
         assert not crawl.is_done

@@ -42,6 +42,14 @@ class Client:
         self.deleted.add(name)
         self._repeat("DELETE", f"/crawler/resource/{quote(name)}", None, within_s, done=(200, 404))
 
+    def add_schedule(self, wish, within_s=30.0):
+        """Add a schedule; one that is there was added by an attempt whose answer was lost."""
+        self._repeat("POST", "/crawler/schedule", wish, within_s, done=(200, 409))
+
+    def delete_schedule(self, name, within_s=30.0):
+        """Delete a schedule, likewise."""
+        self._repeat("DELETE", f"/crawler/schedule/{name}", None, within_s, done=(200, 404))
+
     def ask(self, name, verb, within_s=30.0):
         """Pause a task, or resume it; one that has ended meanwhile refuses that (400)."""
         path = f"/crawler/resource/{quote(name)}/{verb}"

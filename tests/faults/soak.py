@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import tests.patched  # noqa: F401  # prepares the process as production does
 from crawler.errors import CrawlerError
 from tests.faults import history
 from tests.faults.arena import Arena, open_arena
+from tests.faults.firings import Schedules, firings
 from tests.faults.proxy import BOTH, Link, Way
 from tests.faults.sharing import RedisCut, RedisFreeze, RedisRestart
 from tests.faults.test_black_hole import BlackHole, Delay
@@ -82,6 +84,7 @@ class Soak:
         """`links` are those between the workers and Redis."""
         self.arena = arena
         self.trees = trees
+        self.schedules = Schedules(arena, PATIENCE_S)
         self._redis = redis
         self._links = links
         self.faults: Counter[str] = Counter()
@@ -99,7 +102,8 @@ class Soak:
     def run(self, duration_s: float) -> None:
         """Break things for so long, then heal all and wait for quiet."""
         clients = [gevent.spawn(self._keep_asking) for _ in range(CLIENTS)]
-        clients.append(gevent.spawn(self._keep_trees))
+        clients.append(gevent.spawn(self._keep, self.trees.tend, 0.5))
+        clients.append(gevent.spawn(self._keep, self.schedules.tend, 1.0))
         self.trees.stalls.start()
         healing = []
         while time.monotonic() - self._began_s < duration_s:
@@ -198,13 +202,13 @@ class Soak:
                 self.trouble.append(f"a client gave up: {error}")
             gevent.sleep(self._client_dice.uniform(0.1, 1.0))
 
-    def _keep_trees(self) -> None:
+    def _keep(self, tend: Callable[[], None], pause_s: float) -> None:
         while self._running:
             try:
-                self.trees.tend()
+                tend()
             except AssertionError as error:
                 self.trouble.append(f"a client gave up: {error}")
-            gevent.sleep(0.5)
+            gevent.sleep(pause_s)
 
     def _ask(self) -> None:
         client = self.arena.client
@@ -223,6 +227,11 @@ class Soak:
         try:
             self.arena.at_full_strength(PATIENCE_S)
             self.trees.wake()
+            self.schedules.end()
+            deadline_s = time.monotonic() + PATIENCE_S
+            while self.schedules.look():
+                assert time.monotonic() < deadline_s, "a task of a schedule does not end"
+                gevent.sleep(0.2)
             deadline_s = time.monotonic() + TREES_S
             while self.trees.names:
                 assert time.monotonic() < deadline_s, f"not done: {sorted(self.trees.names)}"
@@ -247,10 +256,12 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
     arena = soak.arena
     entries = arena.recorder.catch_up()
     found, gaps, overlaps = arena.violations(), arena.gaps(), arena.overlaps()
+    wrong_firings, fired = firings(entries)
+    found += wrong_firings
     kinds = Counter(violation.kind for violation in found)
     worst_gap_s = gaps[0].duration_s if gaps else 0.0
     worst_overlap_s = overlaps[0].duration_s if overlaps else 0.0
-    named = ("lost", "term", "owners")
+    named = ("lost", "term", "owners", "firing")
     trees = soak.trees.counts
     summary = [
         "faults: " + ", ".join(f"{count} {kind}" for kind, count in soak.faults.most_common()),
@@ -261,6 +272,9 @@ def judge(soak: Soak) -> tuple[list[str], list[str]]:
         f"tasks lost: {kinds['lost']}",
         f"writes of an old term accepted: {kinds['term']}",
         f"two owners in one epoch: {kinds['owners']}",
+        f"times of schedules: {fired['fired']} fired, of them carried out by another leader than"
+        f" the one that decided it: {fired['taken over']}; {fired['missed']} too late;"
+        f" lost or doubled: {kinds['firing']}",
         f"other violations: {sum(n for kind, n in kinds.items() if kind not in named)}",
         f"worst overlap of two runs: {worst_overlap_s:.2f} s (bound {LONGEST_OVERLAP_S:.0f} s)",
         f"worst time without an owner: {worst_gap_s:.2f} s (bound {LONGEST_GAP_S:.0f} s)",
@@ -293,10 +307,11 @@ def _soaked(arena: Arena, redis: Redis, minutes: float, seed: int) -> tuple[list
         return {"CRAWLER_FRONTIER_URL": url, "CRAWLER_WORKER_ITEMS": str(trees.items(title))}
 
     try:
-        with trees.site:
+        with trees.site, contextlib.ExitStack() as sites:
             arena.start(MASTERS, WORKERS, "soak", of_worker)
             arena.add(*(f"first-{number:03}" for number in range(TASKS)))
             soak = Soak(arena, trees, redis, links, seed)
+            sites.enter_context(soak.schedules.site)
             soak.run(minutes * 60)
             told = judge(soak)
             arena.recorder.save(lab.folder / "history.jsonl")

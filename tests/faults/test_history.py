@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.faults.firings import firings
 from tests.faults.history import Entry, Owner, gaps, leaders, lost, owners, violations
 from tests.faults.visits import overlaps, wrong_runs
 from tests.integration.endless import Visit
@@ -307,3 +308,84 @@ def test_a_paused_task_is_without_an_owner_for_as_long_as_somebody_wants(script)
     assert gaps(script.entries, end_s=20) == []
     script.task(epoch=2)
     assert script.kinds() == []
+
+
+class Times:
+    """A schedule with a task of its own for each time."""
+
+    def __init__(self, script):
+        self._script = script
+        self._decided = 0
+
+    def put(self, firing=None, decided=None, outcome=""):
+        """Store it, with the moment that it fires now."""
+        self._decided = max(self._decided, firing or 0) if decided is None else decided
+        stored = None if firing is None else {"Moment": firing, "Task": f"nightly-{firing}"}
+        value = {"CreationTime": 7, "Decided": self._decided, "Firing": stored, "Outcome": outcome}
+        self._script.put("/crawler/schedules/nightly", json.dumps(value).encode())
+
+    def fire(self, moment):
+        self.put(moment)
+        self._script.task(f"nightly-{moment}")
+        self.put(outcome="began")
+
+
+@pytest.fixture
+def times(script):
+    times = Times(script)
+    times.put()
+    return times
+
+
+def texts(script):
+    return [violation.text for violation in firings(script.entries)[0]]
+
+
+def test_a_good_history_of_a_schedule_has_no_violation(script, times):
+    times.fire(10)
+    script.delete("/resources/nightly-10")
+    times.put(20)
+    script.put(f"{ELECTION}/bb", b"master2-host:9091")
+    script.delete(f"{ELECTION}/aa")
+    script.task("nightly-20")
+    script.task("nightly-20", state="running")
+    times.put(outcome="began")
+    times.put(90)
+    times.put(outcome="missed: 70 s too late")
+    found, counts = firings(script.entries)
+    assert found == []
+    assert counts == {"fired": 2, "taken over": 1, "missed": 1}
+
+
+def test_a_firing_that_brought_no_task_is_lost(script, times):
+    times.put(10)
+    times.put(outcome="began")
+    assert "nightly" in texts(script)[0]
+    assert "is lost" in texts(script)[0]
+
+
+def test_a_firing_that_is_stored_at_the_end_was_never_carried_out(script, times):
+    times.put(10)
+    assert "never carried out" in texts(script)[0]
+
+
+def test_a_time_fires_once(script, times):
+    times.fire(10)
+    times.put(10)
+    times.put(outcome="began")
+    assert "fired before" in texts(script)[0]
+
+
+def test_a_decision_is_not_taken_back(script, times):
+    times.fire(10)
+    times.put(decided=5)
+    assert "taken back" in texts(script)[0]
+
+
+@pytest.mark.parametrize("how", ["anew", "again"])
+def test_a_task_of_a_time_begins_once(script, times, how):
+    times.fire(10)
+    if how == "anew":
+        script.delete("/resources/nightly-10")
+    script.task("nightly-10", Generation=int(how == "again"))
+    assert texts(script) == ["nightly-10 began twice"]

@@ -15,7 +15,7 @@ from tests.integration.test_audit import run
 from tests.integration.test_nodes import SPIDER, HoldingSite
 from tests.waiting import eventually
 
-SOON = CoordinationSettings(lease_ttl_s=2)
+SOON = CoordinationSettings(lease_ttl_s=5)
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def test_a_webhook_is_told_of_fewer_items_than_usual_over_a_change_of_leader(
     client = cluster.client(second)
     client.test_alert("ops", CALL)
     assert told(hook) == [("test", "cluster", "firing", "this is a test")]
+    assert json.loads(hook.got[0][1])["alerts"][0]["when"] == "test"
     hook.got.clear()
     rule = AlertRule("few", When.FEW_ITEMS, {"team": "a"}, ("ops",))
     assert client.set_alert_rule(rule, CALL).set_by == "loopback"

@@ -78,8 +78,8 @@ def test_connections_that_are_accepted_and_then_silent_cost_no_more():
     with silent_peer() as address:
         client = Client(address)
         started_s = time.monotonic()
-        assert all(outcome_of(client, Call(1.0))[0] for _ in range(30))
-        assert time.monotonic() - started_s < 10
+        assert all(outcome_of(client, Call(1.0))[0] for _ in range(100))
+        assert time.monotonic() - started_s < 50, "three of them waited"
         client.close()
 
 

@@ -199,6 +199,7 @@ def test_http_answers_what_grpc_answers(master, stub):
         ("get", SCHEDULER, stub.GetScheduler, empty_pb2.Empty()),
         ("delete", SCHEDULER, stub.ResetScheduler, empty_pb2.Empty()),
         ("put", SCHEDULER, stub.UpdateScheduler, pb.Scheduler()),
+        ("post", f"{SCHEDULER}/dry-run", stub.DryRunScheduler, pb.Scheduler()),
         ("get", "/crawler/resource/x/explain", stub.ExplainResource, pb.ResourceSpec(name="x")),
         ("post", "/crawler/node/2/drain", stub.DrainNode, pb.NodeRequest(node="2")),
         ("post", "/crawler/node/2/uncordon", stub.UncordonNode, pb.NodeRequest(node="2")),
@@ -226,13 +227,36 @@ def test_a_worker_is_drained_and_let_again(client, master):
         client.drain("", CALL)
 
 
+def test_a_dry_run_comes_whole_and_changes_nothing(master, client, backend):
+    change = PolicyChange("random", disable=frozenset({"spread"}))
+    before = backend.policy
+    assert client.dry_run(change, CALL) == backend.dry_run(change, CALL)
+    told = master.web.post(f"{SCHEDULER}/dry-run", json={"strategy": "random"})
+    assert told.status_code == 200
+    assert body_of(told)["policy"] == {
+        "strategy": "random",
+        "disabled": ["gpu"],
+        "weights": {"spread": 2.5},
+    }
+    assert body_of(told)["workers"][0] == {"id": "w-1", "now": 5, "afterPass": 7, "anew": 6}
+    assert (backend.policy, backend.switched) == (before, False)
+
+
+def test_a_dry_run_of_what_is_no_policy_is_refused(master, client):
+    refused = master.web.post(f"{SCHEDULER}/dry-run", json={"strategy": 3})
+    assert (refused.status_code, body_of(refused)["message"]) == (400, "strategy: 3 is not text")
+    with pytest.raises(InvalidArgument, match=r"^strategy: 'none' is unknown$"):
+        client.dry_run(PolicyChange("none"), CALL)
+
+
 def test_a_follower_passes_all_of_it_on(pair, backend):
     backend.calls.clear()
     with client_of(pair[1]) as client:
         client.scheduler(CALL)
         client.update_scheduler(PolicyChange(), CALL)
+        client.dry_run(PolicyChange(), CALL)
         client.reset_scheduler(CALL)
         client.explain("x", CALL)
         client.drain("2", CALL)
         client.uncordon("2", CALL)
-    assert [call.forwarded for call in backend.calls] == [True] * 6
+    assert [call.forwarded for call in backend.calls] == [True] * 7

@@ -20,6 +20,7 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.model.records import Counts, Leader, Query, Report, Spec, State, WorkerLoad
+from crawler.model.run_statistics import MOST_BYTES, RunStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
@@ -118,6 +119,15 @@ def test_reports_of_any_number(client, backend):
     refused = client.report("w-2", [Report("known", "1", 1, State.DONE), *reports], CALL)
     assert refused == [report.name for report in reports]
     assert [report for _, report in backend.reports[1:]] == reports
+
+
+def test_statistics_of_runs_that_are_over_are_taken_if_they_are_short_enough(client, backend):
+    over = [RunStatistics("7", 2, 4, '{"pages":3}')]
+    assert client.report("w-2", [], CALL, over=over) == []
+    assert backend.over == over
+    long = [RunStatistics("7", 2, 4, " " * (MOST_BYTES + 1))]
+    with pytest.raises(InvalidArgument, match=r"over\[0\].statistics: 2001 characters"):
+        client.report("w-2", [], CALL, over=long)
 
 
 def test_a_worker_without_news_tells_its_load_all_the_same(client, backend):

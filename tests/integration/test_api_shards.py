@@ -10,7 +10,7 @@ from crawler.coordination.keys import WORKER
 from crawler.coordination.registration import encode_node
 from crawler.coordination.store import Delete, Put
 from crawler.errors import AlreadyExists, InvalidArgument
-from crawler.model.records import Counts, Node, Query, Report, Spec, State
+from crawler.model.records import Counts, Node, Query, Report, Sort, Spec, State
 from crawler.settings.worker import FrontierSettings
 from tests.clusters import CALL, KEYS, Cluster, request
 from tests.waiting import eventually
@@ -105,6 +105,27 @@ def test_pages_of_a_listing_count_tasks(shop):
     assert ([each.name for each in first.resources], first.total) == (["a", "b"], 3)
     rest = shop.api.list(Query(2, first.next_token), CALL)
     assert ([each.name for each in rest.resources], rest.next_token) == (["c"], "")
+
+
+def test_tasks_are_sorted_by_the_counts_of_all_their_shards(shop):
+    for name in ("a", "b", "c"):
+        shop.api.add(Spec(name, spider="books", workers=2 if name == "b" else 1), CALL)
+    shop.report("a", State.RUNNING, pages=6)
+    shop.report("b", State.RUNNING, pages=4)
+    shop.report("b~1", State.RUNNING, pages=4)
+
+    def listed(**query):
+        page = shop.api.list(Query(sort=Sort.PAGES, descending=True, **query), CALL)
+        return [(each.name, each.counts.pages) for each in page.resources]
+
+    assert listed() == [("b", 8), ("a", 6), ("c", 0)]
+    assert listed(shards=True) == [("a", 6), ("b", 4), ("b~1", 4), ("c", 0)]
+    own = shop.resources()["c"].owner.node_id
+    found = {each.name for each in shop.api.list(Query(node=own, shards=True), CALL).resources}
+    assert found == {name for name, each in shop.resources().items() if each.owner.node_id == own}
+    short = own.removeprefix(KEYS.node_id(WORKER, ""))
+    assert shop.api.list(Query(node=short, shards=True), CALL).total == len(found)
+    assert shop.api.list(Query(node="7"), CALL).total == 0
 
 
 def test_explaining_a_task_says_where_its_shards_are(shop):

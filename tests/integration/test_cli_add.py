@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crawler.errors import AlreadyExists, Unavailable
+from crawler.errors import AlreadyExists, InvalidArgument, Unavailable
 from crawler.model.constraints import Constraints
 from crawler.model.projects import Project, Version
 from crawler.model.records import Spec, State
@@ -48,9 +48,25 @@ def test_a_bundle_is_named_as_the_list_of_versions_shows_it(run, backend):  # no
     assert (status, "no version 'cccccccccccc' is kept of project shop" in error) == (2, True)
 
 
-def test_a_name_alone_is_a_task_of_the_simplest_form(run, backend):  # noqa: F811
+def test_a_name_alone_names_the_spider_too_so_that_a_leader_can_refuse_it(run, backend):  # noqa: F811
     assert run(backend, "add", "x")[0] == 0
-    assert backend.resources["x"].spec == Spec("x")
+    assert backend.resources["x"].spec == Spec("x", "x")
+
+
+def test_a_name_without_a_spider_of_that_name_is_refused_with_what_to_do(
+    run,  # noqa: F811
+    backend,
+    monkeypatch,
+):
+    def submit(*more):
+        raise InvalidArgument("spider: 'x' is offered by no live worker; offered: books")
+
+    monkeypatch.setattr(backend, "submit", submit)
+    hint = "A task has the spider of its own name; for another one, give --spider"
+    status, said, error = run(backend, "add", "x")
+    assert (status, said) == (1, [])
+    assert error == f"crawler: spider: 'x' is offered by no live worker; offered: books. {hint}\n"
+    assert hint not in run(backend, "add", "x", "--spider", "y")[2]
 
 
 def test_a_text_that_only_contains_a_secret_is_added_with_a_warning(run, backend):  # noqa: F811

@@ -1,21 +1,24 @@
 """What the command line says of a cluster whose answers a test sets."""
 
 import dataclasses
+import json
 import socket
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from crawler.api.backend import NodeLoad
+from crawler.api.backend import NodeLoad, Page
 from crawler.api.rpc import any_client
+from crawler.api.rpc.client import Client
 from crawler.cli import cluster, drain, main
 from crawler.cli import master as master_of_command
 from crawler.cli.base import commands
 from crawler.errors import NotFound, OutcomeUnknown, Unavailable
 from crawler.model.policy import Explanation, Judgement, ShardStanding, WorkerVerdict
 from crawler.model.processes import ProcessLoad
-from crawler.model.records import Owner, Resource, Spec, State
+from crawler.model.records import Counts, Leader, Node, Owner, Pause, Resource, Spec, State
+from crawler.model.sorting import TOLD_STATES
 from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Master, running
 
 EMPTYING = f"{WORKER.id} takes no tasks, and"
@@ -192,6 +195,37 @@ def test_a_policy_that_is_not_in_force_is_told(run, monkeypatch):
     ]
 
 
+def test_a_dry_run_tells_what_would_happen_and_what_only_if_tasks_were_placed_again(run):
+    backend = FakeBackend()
+    status, lines, _ = run(backend, "plugins", "--disable", "gpu", "--dry-run")
+    assert (status, backend.switched) == (0, False)
+    assert [" ".join(line.split()) for line in lines] == [
+        "dry run: nothing was changed",
+        "",
+        "WORKER TASKS NOW AFTER THE PASS ALL PLACED AGAIN",
+        "w-1 5 7 6",
+        "w-2 0 0 1",
+        "",
+        "The next pass would place 2 of 3 tasks that wait.",
+        "a: waits → w-1",
+        "b: w-9 → w-1",
+        "c: waits → no worker (no worker suits: w-1 has no GPU)",
+        "",
+        "Tasks that have a worker stay there: a change of the policy moves none of them.",
+        "If each were placed again, 1 of 4 tasks would get another worker.",
+        "d: w-1 → w-2",
+        "1 more task could not be asked about before the time was over.",
+        "the plugin gold failed about w-2 and was skipped: KeyError: 'karat'",
+    ]
+
+
+@pytest.mark.parametrize("command", ["plugins", "strategy"])
+def test_a_dry_run_of_nothing_is_refused(run, command):
+    status, _, error = run(FakeBackend(), command, "--dry-run")
+    assert status == 2
+    assert "--dry-run tries a change: give" in error
+
+
 class ItsCrawls:
     """A worker with two crawl processes, or one that does not answer."""
 
@@ -237,6 +271,66 @@ def test_all_tasks_are_listed_page_by_page(run, monkeypatch):
         backend.add(Spec(name), CALL)
     _, lines, _ = run(backend, "tasks")
     assert [line.split()[0] for line in lines] == ["TASK", *"abcde"]
+
+
+@pytest.fixture
+def shop():
+    """Some tasks of two spiders."""
+    backend = FakeBackend()
+    for at, name in enumerate(["a-toys", "b-books", "C-Books", "d"]):
+        backend.add(Spec(name, "shop" if at < 3 else "", project="p" if at == 2 else ""), CALL)
+        known = backend.resources[name]
+        backend.resources[name] = known.replace(counts=Counts(pages=at % 3, failures=at))
+    backend.resources["d"] = backend.resources["d"].replace(owner=None, paused=Pause("by me"))
+    return backend
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--search", "BOOK"], ["C-Books", "b-books"]),
+        (["--spider", "shop"], ["C-Books", "a-toys", "b-books"]),
+        (["--spider", "p/shop"], ["C-Books"]),
+        (["--spider", "d", "--state", "paused"], ["d"]),
+        (["--node", WORKER.id, "--search", "toy"], ["a-toys"]),
+        (["--node", "w-1"], []),
+        (["--descending"], ["d", "b-books", "a-toys", "C-Books"]),
+        (["--sort", "pages"], ["a-toys", "d", "b-books", "C-Books"]),
+        (["--sort", "pages", "--descending"], ["C-Books", "b-books", "a-toys", "d"]),
+        (["--sort", "node"], ["d", "C-Books", "a-toys", "b-books"]),
+    ],
+    ids=" ".join,
+)
+def test_tasks_are_searched_and_sorted_on_all_pages_together(
+    run, shop, monkeypatch, options, names
+):
+    monkeypatch.setattr(cluster, "MAX_PAGE", 2)
+    status, lines, _ = run(shop, "tasks", *options)
+    assert (status, [line.split()[0] for line in lines[1:]]) == (0, names)
+
+
+def test_tasks_are_counted_by_state(run, shop):
+    status, lines, error = run(shop, "tasks", "--counts", "--search", "o")
+    assert (status, error) == (0, "")
+    counts = dict(line.split() for line in lines)
+    assert counts == {"STATE": "TASKS", **dict.fromkeys(TOLD_STATES, "0"), **ASSIGNED}
+    assert list(counts) == ["STATE", *TOLD_STATES, "all"]
+    status, [line], _ = run(shop, "tasks", "--counts", "--state", "paused", "--json")
+    counts = {**dict.fromkeys(TOLD_STATES, 0), "assigned": 3, "paused": 1}
+    assert json.loads(line) == {"counts": counts, "total": 1}
+    status, lines, error = run(shop, "tasks", "--counts", "--watch")
+    assert (status, lines) == (2, [])
+    assert "leave out --watch, or --counts" in error
+
+
+ASSIGNED = {"assigned": "3", "all": "3"}
+
+
+def test_a_master_that_does_not_count_is_not_taken_for_one_without_tasks(run, shop, monkeypatch):
+    monkeypatch.setattr(shop, "list", lambda query, call: Page([], "", 4, {}))
+    status, lines, error = run(shop, "tasks", "--counts")
+    assert (status, lines) == (1, [])
+    assert "this master is older than the command" in error
 
 
 def test_a_list_without_tasks_says_whom_it_asked(monkeypatch, capsys):
@@ -383,3 +477,17 @@ def test_explaining_says_where_each_shard_is_or_why_it_waits(run, monkeypatch):
         "what follows judges books alone, the head; for another crawl of the task:"
         " crawler explain books~1"
     )
+
+
+def test_of_the_masters_the_one_that_leads_is_shown(run, monkeypatch):
+    loads = [NodeLoad(Node(f"m-{n}", f"h:{n}"), "master", 0, 0) for n in (1, 2)]
+    monkeypatch.setattr(Client, "leader", lambda self, call: Leader("master2-h:2", "h:2"))
+    status, [_, first, second], _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in first, "leads" in second) == (0, False, True)
+
+    def nobody(self, call):
+        raise Unavailable("nobody leads")
+
+    monkeypatch.setattr(Client, "leader", nobody)
+    status, out, _ = run(Emptying(loads), "nodes")
+    assert (status, "leads" in "".join(out)) == (0, False)

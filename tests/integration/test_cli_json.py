@@ -8,6 +8,7 @@ from crawler.api.http import bodies
 from crawler.cli import cluster
 from crawler.cli.base import commands
 from crawler.model.alerts import Alert, AlertRule, When
+from crawler.model.policy import PolicyChange
 from crawler.model.projects import Version
 from crawler.model.records import Query, Spec
 from crawler.model.secrets import SecretWish
@@ -36,6 +37,9 @@ OBJECTS = {
     ("explain", "x"): lambda backend: bodies.explanation(backend.explain("x", CALL)),
     ("plugins",): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
     ("strategy", "random"): lambda backend: bodies.scheduler(backend.scheduler(CALL)),
+    ("strategy", "random", "--dry-run"): lambda backend: bodies.dry_run(
+        backend.dry_run(PolicyChange("random"), CALL)
+    ),
     ("drain", "2"): lambda backend: bodies.node(backend.drain("2", CALL)),
     ("rollback", "shop", "a" * 64): lambda backend: bodies.project(backend.project("shop", CALL)),
     ("uncordon", "2"): lambda backend: bodies.node(backend.uncordon("2", CALL)),

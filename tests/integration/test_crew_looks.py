@@ -1,5 +1,8 @@
 """Looks into crawl processes, as /debug asks for them with `process=N`."""
 
+import itertools
+import re
+
 import gevent
 import pytest
 
@@ -7,7 +10,7 @@ from crawler.debugging.looks import MEMORY, PROFILE, STACKS, Question, times_of
 from crawler.errors import NotFound, Overloaded, Unavailable
 from crawler.node.crew import distant_looks
 from tests.crews import Place
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +37,50 @@ def test_a_crawl_process_shows_its_stacks_and_its_memory(place, process):
     assert found["types"][0]["count"] > 0
 
 
-def test_the_profile_of_a_crawl_process_shows_the_callback_that_computes(place, process):
+def test_the_profile_of_a_crawl_process_shows_the_callback_that_computes(
+    place, process, monkeypatch
+):
+    monkeypatch.setattr(distant_looks, "ANSWER_S", PATIENCE_S)
     runs = place.runs()
-    asked = gevent.spawn(ask, place, PROFILE, process, 0.3)
-    gevent.sleep(0)  # the question is on its way
-    with pytest.raises(Overloaded, match="is under way"):  # so the profile has begun
-        ask(place, STACKS, process)
-    runs.start(place.resource("slow", "odd", do="be_slow", settings={"max_pages": 1}))
-    times = times_of(asked.get())
-    runs.stop_all()
-    eventually(lambda: not runs.running)
-    [stack] = [stack for stack in times if any(name.startswith("Odd.be_slow") for name in stack)]
+    epochs = itertools.count(1)
+
+    def shown():
+        asked = gevent.spawn(ask, place, PROFILE, process, 1.0)
+        gevent.sleep(0)  # the question is on its way
+        one = {"max_pages": 1}
+        runs.start(place.resource("slow", "odd", epoch=next(epochs), do="be_slow", settings=one))
+        times = times_of(asked.get())
+        runs.stop_all()
+        eventually(lambda: not runs.running)
+        return [
+            (stack, spent_us)
+            for stack, spent_us in times.items()
+            if any(name.startswith("Odd.be_slow") for name in stack)
+        ]
+
+    [(stack, spent_us)] = eventually(shown, what="the callback begins within a profile")
     assert stack[0] == "crawl process.run slow"
-    assert times[stack] > 500_000
+    assert spent_us > 500_000
 
 
 def test_a_process_that_computes_shows_its_stack_and_nothing_else(place, process, monkeypatch):
     monkeypatch.setattr(distant_looks, "ANSWER_S", 0.2)
     runs = place.runs()
-    runs.start(place.resource("busy", "odd", do="be_slow", settings={"max_pages": 1}))
-    eventually(lambda: process.glance().slot)
-    text = ask(place, STACKS, process)
-    assert "the process does not answer; its hub's thread executes:" in text
-    assert "in be_slow" in text
-    with pytest.raises(Unavailable, match=r"does not answer.*/debug/stacks tells where it is"):
-        ask(place, MEMORY, process)
+    runs.start(place.resource("busy", "odd", do="be_slow"))  # on each page
+
+    def stack():
+        text = ask(place, STACKS, process)
+        return "the process does not answer; its hub's thread executes:" in text and text
+
+    def refused():
+        try:
+            return ask(place, MEMORY, process) and ""
+        except Unavailable as error:
+            return str(error)
+
+    assert "in be_slow" in eventually(stack, what="it computes when it is asked")
+    told = eventually(refused, what="it computes when it is asked")
+    assert re.search(r"does not answer.*/debug/stacks tells where it is", told)
     runs.stop_all()
     eventually(lambda: not runs.running)
 
@@ -72,6 +94,8 @@ def test_what_is_no_profile_is_not_shown(place, process):
     asked = gevent.spawn(ask, place, PROFILE, process, 60.0)
     eventually(lambda: place.crew._looks._asked)
     [number] = place.crew._looks._asked
+    with pytest.raises(Overloaded, match="is under way"):
+        ask(place, STACKS, process)
     place.crew._looks.take(number, [["hub", "many"]], "")
     with pytest.raises(Unavailable, match="tells what is no profile"):
         asked.get()

@@ -53,7 +53,7 @@ class Refusing(Shared):
 @pytest.fixture
 def cluster(tmp_path):
     (tmp_path / "waiting.py").write_text(SPIDER)
-    cluster = Cluster(tmp_path, ttl_s=2)
+    cluster = Cluster(tmp_path, ttl_s=5)
     yield cluster
     cluster.stop()
 

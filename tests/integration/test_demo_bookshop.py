@@ -204,13 +204,16 @@ def test_no_page_leads_off_the_site(server):
 
 def test_a_kept_connection_is_answered_at_once(server):
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE_S)
-    began_s = time.monotonic()
+    took_s = []
     for _ in range(500):
+        began_s = time.monotonic()
         connection.request("GET", "/")
         connection.getresponse().read()
+        took_s.append(time.monotonic() - began_s)
     connection.close()
-    # Delayed acknowledgements would make it twenty seconds.
-    assert time.monotonic() - began_s < 15.0
+    # Delayed acknowledgements would make it 40 ms for each but a few at the beginning. On a busy
+    # machine the quicker ones show it.
+    assert sorted(took_s)[100] < 0.035
 
 
 def test_a_stopped_shop_can_be_opened_again():

@@ -22,6 +22,9 @@ from tests.site.crawling import ListSink, OnlyTitles, Titles, file_sink, lines, 
 from tests.unit.engine.fakes import TransferDriver
 from tests.waiting import PATIENCE_S, eventually
 
+LONG_S = 600.0
+"""Longer than any test may take."""
+
 
 @pytest.fixture
 def site():
@@ -40,10 +43,10 @@ def open_files():
 def test_stop_ends_a_crawl_with_slow_requests_in_flight(site, tmp_path):
     path = tmp_path / "items.jsonl"
     with running_engine() as engine:
-        slow = [site.url(f"/slow?s=30&n={i}") for i in range(20)]
+        slow = [site.url(f"/slow?s={LONG_S}&n={i}") for i in range(20)]
         urls = [site.url("/page/quick"), *slow]
         crawl = engine.crawl(
-            spec(OnlyTitles, *urls, settings={"host_concurrency": 50, "timeout_s": 60}),
+            spec(OnlyTitles, *urls, settings={"host_concurrency": 50, "timeout_s": LONG_S}),
             file_sink(path),
         )
         greenlet = gevent.spawn(crawl.run)
@@ -51,7 +54,7 @@ def test_stop_ends_a_crawl_with_slow_requests_in_flight(site, tmp_path):
         began_s = time.monotonic()
         crawl.stop()
         greenlet.join(timeout=PATIENCE_S)
-        assert time.monotonic() - began_s < 10.0, "the pages take 30"
+        assert time.monotonic() - began_s < LONG_S / 2
         assert greenlet.dead
         assert crawl.stopped
         assert engine._fetcher.in_flight == 0
@@ -79,8 +82,8 @@ def test_stopping_the_engine_ends_its_crawls_and_leaves_nothing_open(site):
             engine.crawl(
                 spec(
                     Titles,
-                    *(site.url(path) for path in ("/chain/0", "/slow?s=30")),
-                    settings={"host_concurrency": 50},
+                    *(site.url(path) for path in ("/chain/0", f"/slow?s={LONG_S}")),
+                    settings={"host_concurrency": 50, "timeout_s": LONG_S},
                 ),
                 ListSink(),
             )
@@ -89,8 +92,8 @@ def test_stopping_the_engine_ends_its_crawls_and_leaves_nothing_open(site):
         greenlets = [gevent.spawn(crawl.run) for crawl in crawls]
         eventually(lambda: all(crawl.counts.pages > 10 for crawl in crawls))
         began_s = time.monotonic()
-        engine.stop(deadline_s=20.0)
-        assert time.monotonic() - began_s < 10.0, "the pages take 30"
+        engine.stop(deadline_s=LONG_S)
+        assert time.monotonic() - began_s < LONG_S / 2
         gevent.joinall(greenlets, timeout=PATIENCE_S)
         assert all(greenlet.dead for greenlet in greenlets)
         engine.stop()

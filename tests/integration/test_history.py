@@ -141,6 +141,41 @@ def test_the_history_names_the_schedule_that_began_a_run_and_its_number(cluster,
     assert (latest.run, latest.who, first.run) == (2, "schedule nightly", 1)
 
 
+def test_the_history_has_the_statistics_of_runs_that_ended_or_were_paused(
+    cluster, site, tmp_path, monkeypatch, capsys
+):
+    kept = HistorySettings(url=f"sqlite:///{tmp_path}/history.db")
+    master = cluster.master("m1", history=kept)
+    client = cluster.client(master)
+    cluster.worker("w1", [SPIDER])
+    client.add(task(site, "x"), CALL)
+    eventually(lambda: statistics(client, "x"), what="its statistics are told")
+    site.released.clear()
+    client.add(task(site, "rests"), CALL)
+    eventually(lambda: client.get("rests", CALL).state is State.RUNNING, what="it runs")
+    client.pause("rests", CALL)
+    site.released.set()
+    eventually(lambda: statistics(client, "rests"), what="its statistics are told")
+    assert statistics(client, "rests")["finish_reason"] == "stopped"
+    ended = json.loads(
+        run(monkeypatch, capsys, "history", "x", "--json", node=master).splitlines()[-1]
+    )
+    found = ended["statistics"]
+    assert (found["finish_reason"], found["pages"]) == ("finished", ended["pages"])
+    assert found["statuses"] == {"200": found["requests"]}
+    line = run(monkeypatch, capsys, "runs", "--state", "done", "--json", node=master)
+    assert json.loads(line)["statistics"] == found
+
+
+def statistics(client, name):
+    """The statistics of the run of a task that ended last."""
+    try:
+        runs = [run for run in client.runs(RunQuery(), CALL) if run.task == name and run.ended_ns]
+    except CrawlerError:
+        return {}
+    return runs[0].statistics if runs else {}
+
+
 class Answering(Shared):
     """A store that carries out each write of a task at once, and answers late or never."""
 

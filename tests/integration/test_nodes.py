@@ -521,3 +521,12 @@ def test_workers_that_come_and_go_are_logged_as_the_reference_does(cluster, capl
     left = ("worker joined: [], left: [go.micro.server.worker-2], changed: []", {})
     eventually(lambda: left in logged())
     assert ("watch worker change", {"action": "delete", "service": service}) in logged()
+
+
+def test_a_task_of_a_project_that_is_not_deployed_says_so_when_it_is_explained(cluster):
+    client = cluster.client(cluster.master("m1"))
+    eventually(lambda: client.leader(CALL), what="somebody leads")
+    client.submit(Spec("x", "books", project="shop"), CALL, True)
+    waits_for = client.explain("x", CALL).waits_for
+    assert "project: 'shop' is not deployed" in waits_for
+    assert "crawler deploy --project shop" in waits_for

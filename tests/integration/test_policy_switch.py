@@ -8,7 +8,7 @@ import pytest
 from crawler.coordination.store import Put
 from crawler.errors import InvalidArgument, NotFound
 from crawler.model.constraints import Constraints
-from crawler.model.policy import Policy, PolicyChange
+from crawler.model.policy import Move, Policy, PolicyChange, Share
 from crawler.model.records import Query, Spec
 from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import NodeSettings
@@ -138,6 +138,30 @@ def test_a_plugin_that_is_off_is_not_asked(cluster):
     assert cluster.owners() == {"pinned": None}
     client.update_scheduler(PolicyChange(disabled=frozenset({"pinned"})), CALL)
     eventually(lambda: cluster.owners() == {"pinned": "1"}, what="what was parked is tried again")
+
+
+def test_a_dry_run_tells_what_a_switch_then_does_and_stores_nothing(cluster):
+    master = cluster.master("1", scheduler=SELDOM)
+    workers(cluster, "1")
+    client = cluster.client(master)
+    add(client, "early")
+    eventually(lambda: b'"running"' in next(iter(cluster.raw().values())))
+    add(client, "pinned", constraints=Constraints(node="7"))
+    before, change = cluster.raw(), PolicyChange(disabled=frozenset({"pinned"}))
+    told = client.dry_run(change, CALL)
+    owner = "go.micro.server.worker-1"
+    assert told.placements == [Move("pinned", "", owner)]
+    assert told.workers == [Share(owner, 1, 2, 2)]
+    assert (told.waiting, told.owned, told.checked, told.moved) == (1, 1, 1, 0)
+    [left] = client.dry_run(PolicyChange(), CALL).left
+    assert (left.name, left.after) == ("pinned", "")
+    assert left.reason.startswith("it may run on 7 only, and no worker of that id or name is")
+    assert (cluster.raw(), stored(cluster, POLICY)) == (before, None)
+    assert not client.scheduler(CALL).switched
+    client.update_scheduler(change, CALL)
+    eventually(lambda: cluster.owners() == {"early": "1", "pinned": "1"})
+    with pytest.raises(InvalidArgument, match=r"^disable: 'x' is no plugin; allowed: .*spread"):
+        client.dry_run(PolicyChange(disable=frozenset({"x"})), CALL)
 
 
 def test_tasks_that_were_alike_are_told_apart_when_a_plugin_is_on_again(cluster):

@@ -19,7 +19,7 @@ from crawler.node.worker.epochs import Epochs
 from crawler.node.worker.measures import measure_worker
 from tests.crews import PAGES, Place, ended, waits_for_pages
 from tests.guards import Ending
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SLOW = {"delay_s": 0.05, "host_concurrency": 1}
 ALL = {str(number): 1 for number in range(PAGES)}
@@ -97,6 +97,7 @@ def test_the_tasks_of_a_process_that_is_killed_go_on_at_once(place, runs, number
         report = ended(runs, name)
         assert (report.state, report.interrupted, report.charged) == (State.FAILED, True, False)
         assert signal.Signals(number).name in report.reason
+        assert runs.of(name).statistics, "what the process told last"
     assert place.crew.totals().sums["pages"] >= before
     for name in names:
         assert goes_on(place, runs, name, host=host).counts.pages == PAGES
@@ -146,7 +147,7 @@ def test_the_files_of_a_deleted_task_end_though_who_was_asked_is_killed(place, r
     run.end_files(DELETED)
     for each in asked:
         os.kill(each.pid, signal.SIGKILL)
-    process.gone.wait(10)
+    process.gone.wait(PATIENCE_S)
     assert_is_deleted(place, "told of")
 
 
@@ -156,7 +157,7 @@ def test_totals_never_go_back(place, runs):
     eventually(lambda: process.totals.sums["pages"] > 0)
     before = place.crew.totals()
     os.kill(process.pid, signal.SIGKILL)
-    process.gone.wait(10)
+    process.gone.wait(PATIENCE_S)
     after = place.crew.totals()
     assert all(after.sums[name] >= count for name, count in before.sums.items())
 
@@ -347,7 +348,7 @@ def test_a_process_has_no_file_of_another(place, runs):
     assert {link.partition(":")[0] for link in ends(first)} == {"socket", "pipe", "/memfd"}
     assert not {link for link in ends(first) & ends(second) if not link.startswith("/memfd:")}
     os.kill(first.pid, signal.SIGKILL)
-    assert first.gone.wait(10)
+    assert first.gone.wait(PATIENCE_S)
 
 
 def test_a_host_is_never_asked_too_early_by_two_processes(place, runs):

@@ -115,6 +115,11 @@ def ended(client, name):
     )
 
 
+def runs_with_another_bundle(client, before):
+    task = client.get(before.name, CALL)
+    return task.digest != before.digest and task.state is State.RUNNING
+
+
 def items(cluster, name):
     folder = cluster.place / "items" / name
     last = lines(folder / ".runs")[-1]
@@ -129,11 +134,12 @@ def test_a_spider_is_changed_in_the_middle_of_a_crawl_and_no_page_is_fetched_twi
     add(client, site, "nightly")
     asked = lambda: [path for path in site.paths() if path != "/robots.txt"]  # noqa: E731
     eventually(lambda: len(asked()) > PAGES // 4, what="it crawls")
-    site.rest_s = 0.4  # so that the crawl still runs when the second bundle is there
+    site.rest_s = 2.0  # so that the crawl still runs when the second bundle is there
     first = client.get("nightly", CALL)
 
     write_version(project, "second")
     deploy(cluster, project, "--roll")
+    eventually(lambda: runs_with_another_bundle(client, first), what="it goes on with new code")
     site.rest_s = 0.0
     end = ended(client, "nightly")
 
@@ -147,6 +153,9 @@ def test_a_spider_is_changed_in_the_middle_of_a_crawl_and_no_page_is_fetched_twi
     [worker] = [each for each in client.nodes(CALL) if each.node.id == end.owner.node_id]
     assert bundles_in(worker.node.metadata) == {"shop": end.digest}
     assert "shop/tree" in worker.node.spiders
+    [tree] = [each for each in client.spiders(CALL).spiders if each.project == "shop"]
+    assert (tree.name, worker.node.id in tree.nodes) == ("tree", True)
+    assert tree.about is not None, "the bundle tells what it takes"
 
 
 def test_a_bundle_that_fails_here_fails_its_task_alone_and_says_why(cluster, client, site, project):

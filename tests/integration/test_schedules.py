@@ -1,9 +1,7 @@
 """Schedules on a cluster: each firing happens once, whoever leads, and whatever is stored."""
 
 import json
-import time
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -15,13 +13,14 @@ from crawler.model.schedules import Overlap, ScheduleWish
 from tests.clusters import CALL, KEYS, Cluster, Shared, Unreachable, request
 from tests.waiting import eventually
 
-HOURLY = ScheduleWish("nightly", "@every 1h", Spec("shop", "crawl", {"site": "a"}, {"team": "a"}))
-EACH_SECOND = replace(HOURLY, when="@every 1s", overlap=Overlap.REPLACE)
+WEEKLY = ScheduleWish("nightly", "0 0 * * 0", Spec("shop", "crawl", {"site": "a"}, {"team": "a"}))
+"""Its next moment does not come within a test."""
+EACH_SECOND = replace(WEEKLY, when="@every 1s", overlap=Overlap.REPLACE)
 
 
 @pytest.fixture
 def cluster(tmp_path):
-    cluster = Cluster(tmp_path, ttl_s=2)
+    cluster = Cluster(tmp_path, ttl_s=5)
     yield cluster
     cluster.stop()
 
@@ -35,6 +34,12 @@ def stored(cluster, name="nightly"):
     return kv and decode_schedule(KEYS, kv)
 
 
+def due(schedule):
+    """The bytes of a schedule whose last moment has come, and was not decided yet."""
+    wish = replace(schedule.wish, catch_up_s=8 * 86_400.0)
+    return encode_schedule(replace(schedule, decided_ns=1, created_ns=1, wish=wish))
+
+
 def leader_of(cluster):
     found = [node for node in cluster.nodes if node._role.local_backend() is not None]
     return found[0] if found else None
@@ -43,13 +48,13 @@ def leader_of(cluster):
 def test_run_now_adds_the_task_and_then_begins_it_anew(cluster):
     cluster.master("1")
     client = cluster.client()
-    client.add_schedule(HOURLY, CALL)
+    client.add_schedule(WEEKLY, CALL)
     client.run_schedule("nightly", CALL)
     eventually(lambda: stored(cluster).outcome == "began task shop")
-    assert cluster.resources()["shop"].spec == HOURLY.task
+    assert cluster.resources()["shop"].spec == WEEKLY.task
     with pytest.raises(Rejected, match=r"'shop' still runs.*crawler again shop"):
         client.run_schedule("nightly", CALL)
-    client.update_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.update_schedule(replace(WEEKLY, overlap=Overlap.REPLACE), CALL)
     client.run_schedule("nightly", CALL)
     eventually(lambda: cluster.resources()["shop"].generation == 1)
 
@@ -74,10 +79,10 @@ def test_it_fires_at_each_of_its_moments_until_it_is_paused(cluster):
 def test_a_changed_specification_counts_from_the_next_run_on(cluster):
     cluster.master("1")
     client = cluster.client()
-    client.add_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.add_schedule(replace(WEEKLY, overlap=Overlap.REPLACE), CALL)
     client.run_schedule("nightly", CALL)
     eventually(lambda: "shop" in cluster.resources())
-    other = replace(HOURLY, overlap=Overlap.REPLACE, task=replace(HOURLY.task, priority=7))
+    other = replace(WEEKLY, overlap=Overlap.REPLACE, task=replace(WEEKLY.task, priority=7))
     client.update_schedule(other, CALL)
     eventually(lambda: stored(cluster).firing is None)
     client.run_schedule("nightly", CALL)
@@ -89,7 +94,7 @@ def test_a_task_with_other_labels_may_be_of_others_and_stays_as_it_is(cluster):
     cluster.master("1")
     client = cluster.client()
     client.add(Spec("shop", labels={"team": "b"}), CALL)
-    client.add_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.add_schedule(replace(WEEKLY, overlap=Overlap.REPLACE), CALL)
     client.run_schedule("nightly", CALL)
     eventually(lambda: stored(cluster).outcome.startswith("refused: task 'shop' exists with other"))
     assert cluster.resources()["shop"].generation == 0
@@ -98,9 +103,9 @@ def test_a_task_with_other_labels_may_be_of_others_and_stays_as_it_is(cluster):
 def test_who_replaces_the_run_of_a_paused_task_hears_that_it_rests(cluster):
     cluster.master("1")
     client = cluster.client()
-    client.add(HOURLY.task, CALL, True)
+    client.add(WEEKLY.task, CALL, True)
     client.pause("shop", CALL)
-    client.add_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.add_schedule(replace(WEEKLY, overlap=Overlap.REPLACE), CALL)
     client.run_schedule("nightly", CALL)
     told = "began task shop, which is paused: crawler resume shop"
     eventually(lambda: stored(cluster).outcome == told)
@@ -145,15 +150,12 @@ def test_a_leader_that_goes_in_the_middle_of_a_firing_loses_and_doubles_nothing(
     broken = Losing(cluster.store, prefix, takes)
     first = cluster.master("1", store=broken)
     client = cluster.client()
-    client.add_schedule(replace(HOURLY, overlap=Overlap.REPLACE), CALL)
+    client.add_schedule(replace(WEEKLY, overlap=Overlap.REPLACE), CALL)
     client.run_schedule("nightly", CALL)
     eventually(lambda: stored(cluster).outcome == "began task shop")
     before = cluster.resources()["shop"].generation
     broken.armed = True
-    with_answer = stored(cluster)
-    asked = replace(with_answer, decided_ns=1)  # a moment is due: the last full hour
-    asked = replace(asked, created_ns=1, wish=replace(asked.wish, catch_up_s=7200.0))
-    cluster.store.txn([], [Put(KEYS.schedule("nightly"), encode_schedule(asked))])
+    cluster.store.txn([], [Put(KEYS.schedule("nightly"), due(stored(cluster)))])
     eventually(lambda: broken.lost)
     second = cluster.master("2")
     cluster.nodes.remove(first)
@@ -174,10 +176,11 @@ def test_leaders_come_and_go_and_each_moment_fires_once(cluster):
     first.stop()
     eventually(lambda: leader_of(cluster) is not None)
     third = cluster.master("3")
-    moment = datetime.fromtimestamp(int(time.time()) + 2, UTC)
-    for number in range(30):
-        when, task = f"@at {moment:%Y-%m-%dT%H:%M:%S}", Spec(f"single-{number}")
-        client.add_schedule(replace(HOURLY, name=task.name, when=when, task=task), CALL)
+    singles = [f"single-{number}" for number in range(30)]
+    for name in singles:
+        client.add_schedule(replace(WEEKLY, name=name, task=Spec(name)), CALL)
+    puts = [Put(KEYS.schedule(name), due(stored(cluster, name))) for name in singles]
+    cluster.store.txn([], puts)
     eventually(lambda: any(name.startswith("single") for name in cluster.resources()))
     reach.cut = True
     eventually(lambda: third._role.local_backend() is not None)
@@ -185,7 +188,7 @@ def test_leaders_come_and_go_and_each_moment_fires_once(cluster):
     eventually(lambda: sum(name.startswith("single") for name in cluster.resources()) == 30)
     count = len(cluster.resources())
     eventually(lambda: len(cluster.resources()) >= count + 2)
-    eventually(lambda: all(stored(cluster, f"single-{n}").firing is None for n in range(30)))
+    eventually(lambda: all(stored(cluster, name).firing is None for name in singles))
     assert all(each.generation == 0 for each in cluster.resources().values())
     reach.cut = False
 
@@ -208,7 +211,7 @@ def test_a_schedule_that_cannot_be_read_harms_no_other(cluster):
 def test_a_queued_moment_begins_when_the_run_before_has_ended(cluster):
     cluster.master("1")
     client = cluster.client()
-    client.add(HOURLY.task, CALL, True)
+    client.add(WEEKLY.task, CALL, True)
     client.add_schedule(replace(EACH_SECOND, overlap=Overlap.QUEUE), CALL)
     eventually(lambda: stored(cluster).queued_ns)
     waits = stored(cluster).queued_ns

@@ -29,7 +29,10 @@ from tests.unit.api.fakes import CALL, FakeBackend, FakeLogs, Master, running
 from tests.unit.api.test_worker_statistics import FakeCrawls
 from tests.waiting import PATIENCE_S
 
-CLUSTER = {"grpc", "google.protobuf", "pyetcd", "flask", "prometheus_client", "pluggy"}
+CLUSTER = {
+    *("grpc", "google.protobuf", "pyetcd", "flask", "prometheus_client", "pluggy"),
+    "opentelemetry",
+}
 CRAWL = {"crawler.engine", "lxml", "parsel", "pycurl"}
 STORES = {"sqlite3", "sqlalchemy", "pyarrow", "redis"}
 TEXTS = {"marshmallow", "yaml"}
@@ -147,6 +150,7 @@ CLIENTS = {
     "rollback": ["shop", "a" * 64],
     "schedule": ["list"],
     "secret": ["list"],
+    "spiders": [],
     "stats": ["fiction"],
     "strategy": ["random"],
     "task": ["fiction"],
@@ -236,12 +240,17 @@ def test_the_engine_imports_neither_cluster_nor_stores():
     assert not imported(told, ENGINE)
 
 
+TRACES = {"opentelemetry.sdk.trace", "opentelemetry.exporter", "requests", "crawler.tracing.otlp"}
+"""What a node without a collector does not import. The client of Redis takes metrics of
+OpenTelemetry by itself, if that is installed."""
+
+
 def test_a_master_imports_no_engine():
     code = "import sys, crawler.gunicorn as _; from crawler.node.node import Node;"
     code += "from crawler.settings import config; Node('master', config.load(None, {}));"
     _, told = python(code + "print(*sys.modules, file=sys.stderr)")
     assert imported(told, {"crawler.node.master", "crawler.api"})
-    assert not imported(told, {"crawler.engine", "lxml", "parsel"})
+    assert not imported(told, {"crawler.engine", "lxml", "parsel"} | TRACES)
 
 
 CRAWLING = STORES | {
@@ -263,7 +272,7 @@ def test_a_worker_with_crawl_processes_imports_no_engine(tmp_path, redis):
     _, told = python(code + "print(*sys.modules, file=sys.stderr)", cwd=tmp_path)
     assert imported(told, {"crawler.node.worker", "crawler.node.crew.processes"})
     # What limits requests loads its own client of Redis, which is never used.
-    assert not imported(told, CRAWLING - {"redis"})
+    assert not imported(told, (CRAWLING | TRACES) - {"redis"})
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ class Stubborn(Spider):
 @pytest.fixture
 def cluster(tmp_path):
     (tmp_path / "stubborn.py").write_text(STUBBORN)
-    cluster = Cluster(tmp_path, ttl_s=2)
+    cluster = Cluster(tmp_path, ttl_s=5)
     yield cluster
     (tmp_path / "enough").touch()
     cluster.stop()

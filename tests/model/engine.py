@@ -12,6 +12,7 @@ from crawler.engine.crawl.kept import COUNTERS, DONE, Kept
 from crawler.engine.frontier.store import StaleRun, Step
 from crawler.errors import NotFound
 from crawler.model.records import Counts, Spec, State
+from crawler.model.statistics import Statistics
 from crawler.node.run.going_on import TaskSink
 from crawler.settings.crawl import CrawlSettings
 from tests.model.timeline import NodeClock
@@ -108,6 +109,7 @@ class ModelCrawl:
         self.shard_counts: dict[int, Counts] = {}
         self.can_go_on = False
         """Whether it could not write its state: a later run has replaced it."""
+        self.statistics = Statistics(spec.name, spec.spider_name)
 
     def run(self) -> None:
         record = self._engine.record(self._task, self._id, self._epoch)

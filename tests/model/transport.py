@@ -17,6 +17,7 @@ from gevent.event import Event
 from crawler.api.backend import UNTOLD, Backend, Call
 from crawler.errors import CrawlerError, OutcomeUnknown, Unavailable
 from crawler.model.records import Query, Report, Resource, Spec, State, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from tests.model.engine import RunRecord
 from tests.model.nodes import Host, Process
 from tests.model.timeline import NodeClock, Timeline
@@ -182,10 +183,17 @@ class RemoteBackend:
         return self._ask(call, lambda backend, call: backend.nodes(call))
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         reports = [self._transport.told(node_id, each) for each in reports]
-        return self._ask(call, lambda backend, call: backend.report(node_id, reports, call, load))
+        return self._ask(
+            call, lambda backend, call: backend.report(node_id, reports, call, load, over)
+        )
 
     def _ask(self, call: Call, handle: Callable[[Backend, Call], Any]) -> Any:
         onward = Call(call.timeout_s, forwarded=self._forwards)

@@ -31,6 +31,7 @@ from tests.mutants import (
     interruptions,
     items,
     life,
+    listing,
     logs,
     node,
     oidc,
@@ -46,6 +47,7 @@ from tests.mutants import (
     shared_items,
     tasks_going_on,
     tls,
+    tracing,
 )
 from tests.mutants.mutant import Mutant
 
@@ -78,11 +80,13 @@ PARTS = (
     shared_items,
     tasks_going_on,
     life,
+    listing,
     logs,
     items,
     api,
     alerts,
     audit,
+    tracing,
 )
 _PASSED, _FAILED = 0, 1
 """How pytest ends when it ran a test."""

@@ -15,6 +15,34 @@ _REAL = "tests/contract/test_alert_channels.py"
 
 MUTANTS = [
     Mutant(
+        "an end is forgotten when the task is begun once more",
+        "crawler/node/master/mirrors.py",
+        "            self.begun_again.append(before)",
+        "            pass",
+        f"{_UNIT} -k begun_again_before_anybody",
+    ),
+    Mutant(
+        "an end that could not be stored is forgotten",
+        _ALERTING,
+        "                ended.extendleft(reversed(ends.values()))\n",
+        "",
+        f"{_UNIT} -k cannot_be_stored_at_first",
+    ),
+    Mutant(
+        "a later alert hides the one before of which nobody was told",
+        _CHANGES,
+        "    if known is None or not known.owed or known.when not in AT_END:",
+        "    if True:",
+        f"{_UNIT} -k between_two_looks",
+    ),
+    Mutant(
+        "an earlier run is told again after a later one",
+        _CHANGES,
+        "    if known is not None and _is_earlier(finding.mark, known.mark):",
+        "    if False:",
+        f"{_PURE} -k earlier_run",
+    ),
+    Mutant(
         "a new leader judges every end anew",
         _ALERTING,
         "        return now if is_first or mark > now else mark",

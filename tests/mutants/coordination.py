@@ -153,6 +153,13 @@ MUTANTS = [
         "tests/unit/coordination/test_tombstones.py",
     ),
     Mutant(
+        "an offer overwrites that its worker is about to leave",
+        "crawler/coordination/registry.py",
+        "self._store.txn([unchanged(key, present.mod_revision)], written)",
+        "self._store.txn([], written)",
+        "tests/unit/coordination/test_registry.py -k about_to_leave",
+    ),
+    Mutant(
         "a worker declared dead goes on",
         "crawler/coordination/registry.py",
         "node.incarnation <= _buried(tombstone) < tombstone.mod_revision",

@@ -19,6 +19,48 @@ _LEADER = "tests/unit/node/test_project_requests.py"
 
 MUTANTS = [
     Mutant(
+        "a rolled run stops before its worker has the new code",
+        "crawler/node/worker/worker.py",
+        "            and self._bundles.awaits(resource.digest)",
+        "            and False",
+        "tests/unit/node/test_rolled_runs.py -k until_the_new_one_is_ready",
+    ),
+    Mutant(
+        "a run goes on that another worker may have had meanwhile",
+        "crawler/node/worker/reconcile.py",
+        "        and desired.epoch == run.epoch + 1",
+        "",
+        "tests/unit/node/test_rolled_runs.py -k very_next_run",
+    ),
+    Mutant(
+        "whoever waits for a bundle fails with the run that was cut off",
+        "crawler/node/worker/bundles.py",
+        "            if not mine.ready():\n                mine.set()",
+        "            if not mine.ready():\n                mine.set_exception(Unavailable())",
+        "tests/unit/node/test_worker_bundles.py -k cut_off_tries_again",
+    ),
+    Mutant(
+        "a bounded caller sees the spiders of others' projects",
+        "crawler/api/spider_list.py",
+        "                if each.project in visible:",
+        "                if each.project in visible or each.project:",
+        "tests/unit/api/test_spider_list.py -k bounds",
+    ),
+    Mutant(
+        "what a worker told before it came back counts for ever",
+        "crawler/api/spider_list.py",
+        "    return node.incarnation, node.spiders, bundles_in(node.metadata)",
+        "    return node.spiders, bundles_in(node.metadata)",
+        "tests/unit/api/test_spider_list.py -k registrations",
+    ),
+    Mutant(
+        "the default of a password is told to everybody who may read",
+        "crawler/engine/spiders/described.py",
+        "    told = None if _SECRET.search(name) else _as_json(default)",
+        "    told = _as_json(default)",
+        "tests/unit/engine/test_described.py -k looks_secret",
+    ),
+    Mutant(
         "a run that moves gets the newest bundle",
         "crawler/node/master/draft.py",
         "resource.owner is not None and not resource.digest:",

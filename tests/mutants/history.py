@@ -14,6 +14,24 @@ _UNIT = "tests/unit/history/test_kept.py"
 
 MUTANTS = [
     Mutant(
+        "statistics are dropped before they are written",
+        _KEPT,
+        "        self._write(partial(store.write_statistics, told, self._clock.time_ns()))\n"
+        "        for _ in told:\n"
+        "            self._statistics.popleft()",
+        "        for _ in told:\n"
+        "            self._statistics.popleft()\n"
+        "        self._write(partial(store.write_statistics, told, self._clock.time_ns()))",
+        f"{_UNIT} -k not_take_at_once",
+    ),
+    Mutant(
+        "a run that was stopped tells no statistics",
+        "crawler/node/worker/runs.py",
+        "        finally:\n            self._on_over(run)",
+        "        finally:\n            self._on_over(run) if run.ended else None",
+        "tests/unit/node/test_runs.py -k told_with_its_statistics",
+    ),
+    Mutant(
         "what was written is dropped before it is written",
         _KEPT,
         "        self._write(partial(store.write, taken, self._is_behind))\n"

@@ -98,8 +98,8 @@ MUTANTS = [
     Mutant(
         "a task that moves is in its first run again",
         "crawler/model/records.py",
-        "*(self.paused or NOT_PAUSED, False, self.run, self.digest, self.foreign, 0, 0)",
-        "*(self.paused or NOT_PAUSED, False, 1, self.digest, self.foreign, 0, 0)",
+        "*(self.paused or NOT_PAUSED, False, self.run, self.digest)",
+        "*(self.paused or NOT_PAUSED, False, 1, self.digest)",
         f"{_TESTS} -k when_the_task_moves",
     ),
 ]

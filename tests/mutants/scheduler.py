@@ -298,4 +298,25 @@ MUTANTS = [
         "            if False:",
         "tests/unit/scheduler",
     ),
+    Mutant(
+        "a dry run switches the plugins of the leader",
+        "crawler/scheduler/framework.py",
+        "        other._loaded = self._loaded.copied()\n",
+        "",
+        "tests/unit/scheduler/test_dry_run.py",
+    ),
+    Mutant(
+        "a dry run counts a task against its own worker",
+        "crawler/scheduler/dry_run.py",
+        "            self._cluster_state.see(name, without)\n",
+        "",
+        "tests/unit/scheduler/test_dry_run.py",
+    ),
+    Mutant(
+        "two dry runs go on at once",
+        "crawler/node/master/dry_runs.py",
+        "        if self._busy:",
+        "        if False:",
+        "tests/unit/node/test_policy.py -k one_dry_run",
+    ),
 ]

@@ -126,9 +126,9 @@ MUTANTS = [
     Mutant(
         "a listing has a task for each shard",
         "crawler/node/master/listing.py",
-        "        if resource is None or (resource.spec.shard and not query.shards):\n",
-        "        if resource is None:\n",
-        f"{_API} -k several_resources",
+        " if query.shards or not each.spec.shard)",
+        ")",
+        "tests/unit/node/test_listing.py -k sorted_list_has",
     ),
     Mutant(
         "a listing counts the head alone",

@@ -46,6 +46,15 @@ def test_add_takes_all_that_a_schedule_has(run, backend):
     assert backend.kept_schedules["nightly"].schedule.wish.task == Spec("nightly")
 
 
+def test_add_takes_arguments_and_settings_as_crawler_add_does(run, backend):
+    words = ["add", "nightly", "@every 1h", "-a", "start_urls=http://h/", "-s", "delay_s=0.5"]
+    assert run(*words).exit_code == 0
+    parameters = {"start_urls": "http://h/", "settings": {"delay_s": 0.5}}
+    assert backend.kept_schedules["nightly"].schedule.wish.task.parameters == parameters
+    both = run(*words, "--parameters", '{"a": 1}')
+    assert "--parameters says all that the spider gets; leave -a and -s out" in both.output
+
+
 def test_it_is_listed_and_shown_with_its_next_times_for_people_and_programs(run):
     assert "no schedules; crawler schedule add" in run("list").output
     run("add", "nightly", "@every 1h", "--label", "team=a")

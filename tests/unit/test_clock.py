@@ -4,6 +4,7 @@ import gevent
 from gevent.event import Event
 
 from crawler.clock import Backoff, ManualClock
+from tests.waiting import PATIENCE_S
 
 
 def test_sleepers_wake_in_the_order_of_their_deadlines():
@@ -19,7 +20,7 @@ def test_sleepers_wake_in_the_order_of_their_deadlines():
     clock.advance(2.5)
     assert woken == [(1.0, start_s + 1.0), (2.0, start_s + 2.0)]
     clock.advance(1.0)
-    gevent.joinall(greenlets, timeout=1, raise_error=True)
+    gevent.joinall(greenlets, timeout=PATIENCE_S, raise_error=True)
     assert [duration_s for duration_s, _ in woken] == [1.0, 2.0, 3.0]
 
 
@@ -29,11 +30,11 @@ def test_wait_ends_with_the_event_or_with_the_timeout():
     first = gevent.spawn(lambda: results.append(clock.wait(event, 5.0)))
     gevent.sleep(0)
     clock.advance(5.0)
-    first.join(1)
+    first.join(PATIENCE_S)
     second = gevent.spawn(lambda: results.append(clock.wait(event, 5.0)))
     gevent.sleep(0)
     event.set()
-    second.join(1)
+    second.join(PATIENCE_S)
     assert results == [False, True]
 
 

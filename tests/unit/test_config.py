@@ -64,6 +64,7 @@ SAMPLES = {
     "api.oidc_claim": ("realm_access.roles", "realm_access.roles"),
     "api.oidc_roles": ("a=admin,b=viewer", {"a": "admin", "b": "viewer"}),
     "api.oidc_scopes": ("openid,groups", ["openid", "groups"]),
+    "tracing.endpoint": ("http://collector:4318", "http://collector:4318"),
     "items.url": ("/mnt/items", "/mnt/items"),
     "frontier.url": ("rediss://h:1", "rediss://h:1"),
     "node.id": ("7", "7"),

@@ -18,6 +18,7 @@ FITS = {
     "CALLERS": ["10.0.0.0/8", "fd00::/8", "::1", "127.0.0.1"],
     "NETWORK": ["all", "10.0.0.0/8", "fd00::/8", "::1", "fd00::123456"],
     "ISSUER": ["", "https://id.example/realms/a", "http://127.0.0.1:80", "http://[::1]:8000/"],
+    "COLLECTOR": ["", "http://collector:4318", "https://otlp.example/v1/traces"],
     "CLAIM": ["groups", "realm_access.roles", "https://example.org/roles"],
     "SCOPE": ["openid", "api://crawler/.default"],
     "PROXY": [
@@ -55,6 +56,13 @@ FITS_NOT = {
     "ISSUER": [
         *("http://id.example", "https://", "id.example", "https://a?b", "https://a:99999"),
         *("https://me:secret@a", "ftp://a", "https://[", "https://a b", "http://127.0.0.1.a.org"),
+    ],
+    "COLLECTOR": [
+        "collector:4318",
+        "http://",
+        "http://me:secret@h",
+        "http://h:99999",
+        "http://h?a",
     ],
     "CLAIM": ["", "a b"],
     "SCOPE": ["", "a b", 'a"', "é"],

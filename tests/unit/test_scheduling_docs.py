@@ -21,7 +21,7 @@ def test_every_command_shown_is_one():
     for name, rest in shown:
         command = commands.commands[name]
         options = {option for each in command.params for option in each.opts}
-        assert set(re.findall(r"--[a-z]+", rest)) <= options, name
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options, name
 
 
 def all_commands():

@@ -10,6 +10,7 @@ from gevent.event import Event
 from crawler.clock import ManualClock, settle
 from crawler.errors import ConfigError
 from crawler.supervision import OnEnd, Supervisor, do_all, run_aside
+from tests.waiting import PATIENCE_S
 
 
 def fail():
@@ -101,7 +102,7 @@ def test_what_does_not_end_in_time_is_told(supervisor):
     assert not supervisor.stop(deadline_s=0.05)
     assert not greenlet.dead
     released.set()
-    greenlet.join(1)
+    greenlet.join(PATIENCE_S)
     assert greenlet.dead
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 CALLER = "crawler.caller"
 """The key in the environment of a request for who makes it."""
 
+TRACE = "crawler.trace"
+"""The key for the span in which it is answered, as a W3C traceparent. Without traces there is
+none."""
+
 NEEDS: Mapping[str, Need] = {
     "node.healthz": Need.NOTHING,
     "node.readyz": Need.NOTHING,
@@ -37,10 +41,12 @@ NEEDS: Mapping[str, Need] = {
     "crawler.logs": Need.READ,
     "crawler.items": Need.READ,
     "crawler.statistics": Need.READ,
+    "crawler.spiders": Need.READ,
     "crawler.nodes": Need.READ,
     "crawler.leader": Need.READ,
     "crawler.scheduler": Need.READ,
     "crawler.update_scheduler": Need.CLUSTER,
+    "crawler.dry_run": Need.CLUSTER,
     "crawler.reset_scheduler": Need.CLUSTER,
     "crawler.drain": Need.CLUSTER,
     "crawler.uncordon": Need.CLUSTER,

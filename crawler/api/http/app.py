@@ -33,9 +33,10 @@ from crawler.api.http import (
     project_routes,
     routes,
     schedule_routes,
+    spider_routes,
     statistics_routes,
 )
-from crawler.api.http.access import CALLER, approach, need_of
+from crawler.api.http.access import ACTIONS, CALLER, TRACE, approach, need_of
 from crawler.api.http.asked import EXTENSION, Parts, answer, api, parts
 from crawler.api.http.closing import GUARDS
 from crawler.api.http.debug import routes as debug
@@ -44,6 +45,7 @@ from crawler.api.http.found_rule import FoundRule
 from crawler.api.http.node_routes import node
 from crawler.api.http.pages import Pages
 from crawler.api.http.server import MAX_CONNECTIONS
+from crawler.api.http.tracing import span
 from crawler.api.http.worker_routes import blueprint
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Crawls, Service
@@ -55,6 +57,7 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.model.access import Need
 from crawler.settings.sections import ApiSettings
+from crawler.tracing.tracing import NoTracing, Tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -67,6 +70,7 @@ PATHS_OF_THE_API = (
     log_routes,
     item_routes,
     statistics_routes,
+    spider_routes,
     schedule_routes,
     project_routes,
     cluster_routes,
@@ -108,6 +112,7 @@ def build_app(
     looks: Looks | None = None,
     reach: Reach | None = None,
     pages: Pages | None = None,
+    tracing: Tracing | None = None,
 ) -> Flask:
     """Build the application of a node: a master's has a service, a worker's has crawls.
 
@@ -116,8 +121,9 @@ def build_app(
     """
     limiter = limiter or RateLimiter(settings, metrics)
     doors = doors or protected(clock or SystemClock())
-    way = None if service is None else FastPath(service, limiter, doors, settings)
-    app = _App(metrics, clock or SystemClock(), way)
+    tracing = tracing or NoTracing()
+    way = None if service is None else FastPath(service, limiter, doors, settings, tracing)
+    app = _App(metrics, clock or SystemClock(), way, tracing)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_bytes + 1
     # A doubled slash is another path, and needs no redirect in HTML.
     app.url_map.merge_slashes = False
@@ -145,8 +151,11 @@ class _App(Flask):
 
     url_rule_class = FoundRule
 
-    def __init__(self, metrics: Metrics, clock: Clock, way: FastPath | None) -> None:
+    def __init__(
+        self, metrics: Metrics, clock: Clock, way: FastPath | None, tracing: Tracing
+    ) -> None:
         super().__init__("crawler", static_folder=None)
+        self._tracing = tracing
         self._clock = clock
         self._shortcut = way
         self._under_way = 0
@@ -198,6 +207,15 @@ class _App(Flask):
         if ERROR in environ:  # it refers to this environment, which must not keep it
             raise environ.pop(ERROR)
         return super().preprocess_request()
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer a request that was let in: in a span, if it changes something."""
+        asked = request_ctx.request
+        if not self._tracing.is_on or asked.endpoint not in ACTIONS or asked.url_rule is None:
+            return super().dispatch_request()
+        with span(self._tracing, asked.environ, asked.url_rule.rule) as trace:
+            asked.environ[TRACE] = trace
+            return super().dispatch_request()
 
     def _note(self, environ: WSGIEnvironment, route: str, status: int) -> None:
         took_s = self._clock.monotonic() - environ[BEGAN]

@@ -14,7 +14,7 @@ from crawler.api.backend import Backend, Call
 from crawler.api.doors import Doors
 from crawler.api.health import Health
 from crawler.api.http import bodies
-from crawler.api.http.access import CALLER
+from crawler.api.http.access import CALLER, TRACE
 from crawler.api.service import Service
 from crawler.api.workers import Reach
 from crawler.errors import InvalidArgument, shown
@@ -61,7 +61,8 @@ def present_call() -> Call:
     """Return how the request arrived. Raises InvalidArgument."""
     timeout = request.headers.get("Grpc-Timeout")
     timeout_s = parts().settings.timeout_s if timeout is None else parse_timeout(timeout)
-    return Call(timeout_s, caller=request.environ[CALLER])
+    environ = request.environ
+    return Call(timeout_s, caller=environ[CALLER], trace=environ.get(TRACE, ""))
 
 
 def service() -> Service:

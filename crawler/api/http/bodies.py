@@ -22,11 +22,12 @@ from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
-from crawler.model.policy import Explanation, SchedulerView
+from crawler.model.policy import DryRun, Explanation, SchedulerView
 from crawler.model.projects import ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
+from crawler.model.spiders import OfferedSpider, SpiderList
 from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
@@ -105,6 +106,11 @@ def node(load: NodeLoad) -> dict[str, Any]:
 def scheduler(view: SchedulerView) -> dict[str, Any]:
     """Return the policy and the plugins of the scheduler."""
     return _body(pb.Scheduler.DESCRIPTOR, fields.of_scheduler(view))
+
+
+def dry_run(found: DryRun) -> dict[str, Any]:
+    """Return what the scheduler would do after a change of the policy."""
+    return _body(pb.DryRun.DESCRIPTOR, fields.of_dry_run(found))
 
 
 def explanation(found: Explanation) -> dict[str, Any]:
@@ -197,6 +203,16 @@ def runs(found: Sequence[Run]) -> dict[str, Any]:
 def task_statistics(found: TaskStatistics) -> dict[str, Any]:
     """Return the statistics of a task."""
     return _body(pb.TaskStatistics.DESCRIPTOR, fields.of_task_statistics(found))
+
+
+def spiders(found: SpiderList) -> dict[str, Any]:
+    """Return the spiders of a cluster."""
+    return _body(pb.SpiderList.DESCRIPTOR, fields.of_spider_list(found))
+
+
+def spider(found: OfferedSpider) -> dict[str, Any]:
+    """Return a spider of a cluster."""
+    return _body(pb.OfferedSpider.DESCRIPTOR, fields.of_offered_spider(found))
 
 
 def log_lines(part: LogPart) -> Iterator[bytes]:

@@ -54,6 +54,15 @@ def update_scheduler() -> Response:
     return answer(bodies.scheduler(backend(call).update_scheduler(change, call)))
 
 
+@api.post("/scheduler/dry-run")
+def dry_run() -> Response:
+    """Tell what the scheduler would do after a change of the policy, and change nothing. The path
+    is its own: a master that does not know it must not carry the change out."""
+    call = present_call()
+    change = policy_schemas.load_policy(body_of(call))
+    return answer(bodies.dry_run(backend(call).dry_run(change, call)))
+
+
 @api.delete("/scheduler")
 def reset_scheduler() -> Response:
     """Return to the policy of the settings."""

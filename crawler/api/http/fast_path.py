@@ -17,11 +17,13 @@ from crawler.api.backend import Call
 from crawler.api.doors import Doors
 from crawler.api.http import bodies
 from crawler.api.http.access import approach
+from crawler.api.http.tracing import span
 from crawler.api.limiter import RateLimiter
 from crawler.api.service import Service
 from crawler.model.access import Need
 from crawler.schemas import task_schemas
 from crawler.settings.sections import ApiSettings
+from crawler.tracing.tracing import Tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -35,9 +37,15 @@ class FastPath:
     """Adds tasks for requests that Flask has not seen."""
 
     def __init__(
-        self, service: Service, limiter: RateLimiter, doors: Doors, settings: ApiSettings
+        self,
+        service: Service,
+        limiter: RateLimiter,
+        doors: Doors,
+        settings: ApiSettings,
+        tracing: Tracing,
     ) -> None:
         self._service = service
+        self._tracing = tracing
         self._doors = doors
         self._limiter = limiter
         self._timeout_s = settings.timeout_s
@@ -60,9 +68,10 @@ class FastPath:
         """Add the task. Return the body of the answer. Raises what the route would raise."""
         self._limiter.admit("http", environ.get("REMOTE_ADDR") or "")
         caller = self._doors.admit(approach(environ, ENDPOINT, f"{METHOD} {PATH}"), Need.TASKS)
-        call = Call(self._timeout_s, caller=caller)
-        spec, waits = task_schemas.load_addition(bodies.read_object(self._body(environ)))
-        submission = self._service.backend(call).submit(spec, call, waits)
+        with span(self._tracing, environ, PATH) as trace:
+            call = Call(self._timeout_s, caller=caller, trace=trace)
+            spec, waits = task_schemas.load_addition(bodies.read_object(self._body(environ)))
+            submission = self._service.backend(call).submit(spec, call, waits)
         return bodies.write(bodies.placement(submission))
 
     def _body(self, environ: WSGIEnvironment) -> bytes:

@@ -41,6 +41,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}DrainNode": Need.CLUSTER,
     f"{_MASTER}UncordonNode": Need.CLUSTER,
     f"{_MASTER}UpdateScheduler": Need.CLUSTER,
+    f"{_MASTER}DryRunScheduler": Need.CLUSTER,
     f"{_MASTER}ResetScheduler": Need.CLUSTER,
     f"{_MASTER}CreateToken": Need.CLUSTER,
     f"{_MASTER}ListTokens": Need.CLUSTER,
@@ -67,6 +68,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}GetHistory": Need.READ,
     f"{_MASTER}ListRuns": Need.READ,
     f"{_MASTER}GetTaskStatistics": Need.READ,
+    f"{_MASTER}ListSpiders": Need.READ,
     f"{_MASTER}ReadLogs": Need.READ,
     f"{_MASTER}ListItemFiles": Need.READ,
     f"{_MASTER}ReadItemFile": Need.READ,
@@ -82,6 +84,7 @@ NEEDS: Mapping[str, Need] = {
     f"{_WORKER}ListLogs": Need.NODES,
     f"{_WORKER}ReadLog": Need.NODES,
     f"{_WORKER}ListItems": Need.NODES,
+    f"{_WORKER}ListOffered": Need.NODES,
     f"{_WORKER}ReadItems": Need.NODES,
 }
 """What each method needs. A method that is not here needs what a node needs."""

@@ -9,6 +9,7 @@ answer, calls to it fail at once for a moment (`bulkhead.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -26,6 +27,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
     statistics_codec,
     tls,
     token_codec,
@@ -36,6 +38,7 @@ from crawler.api.rpc.metadata import (
     CALLER,
     FORWARDED,
     RETRY_AFTER,
+    TRACEPARENT,
     caller_text,
 )
 from crawler.api.rpc.project_calls import ProjectCalls, Upload
@@ -48,13 +51,16 @@ from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
 from crawler.model.item_files import ItemFolders
 from crawler.model.logs import LogPart, LogQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.records import Leader, Query, Report, Resource, Spec, WorkerLoad
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
+from crawler.model.spiders import SpiderList
 from crawler.model.task_statistics import TaskStatistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
+from crawler.tracing.tracing import Kind, NoTracing, Tracing
 
 if TYPE_CHECKING:
     from crawler.settings.tls_files import Pem
@@ -100,6 +106,7 @@ class Client(ProjectCalls):
         gate: Bulkhead | None = None,
         token: Callable[[], str] = str,
         pem: Callable[[], Pem | None] = tls.no_tls,
+        tracing: Tracing | None = None,
     ) -> None:
         """`gate` is the bulkhead of that master. Without one the client makes its own. `token`
         returns what it shows at the door; nothing if that is empty. `pem` returns what TLS needs,
@@ -108,6 +115,7 @@ class Client(ProjectCalls):
         self._address = address
         self._forwards = forwards
         self._token = token
+        self._tracing = tracing or NoTracing()
         self._pem = pem
         self._channels = tls.Channels(address, pem, _OPTIONS)
         self._stub_at: tuple[grpc.Channel, Any] | None = None
@@ -216,6 +224,11 @@ class Client(ProjectCalls):
         return policy_codec.scheduler_from(
             self._ask("UpdateScheduler", policy_codec.change_message(change), call)
         )
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        answer = self._read("DryRunScheduler", policy_codec.change_message(change), call)
+        return policy_codec.dry_run_from(answer)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the leader's settings."""
@@ -326,6 +339,10 @@ class Client(ProjectCalls):
         message = log_codec.query_message(query)
         return map(log_codec.part_from, self._stream("ReadLogs", message, call, timeout_s))
 
+    def spiders(self, call: Call) -> SpiderList:
+        """Return which spiders there are, and what each takes."""
+        return spider_codec.list_from(self._read("ListSpiders", empty_pb2.Empty(), call))
+
     def task_statistics(self, name: str, call: Call) -> TaskStatistics:
         """Return what the crawls of a task count now. Raises NotFound."""
         answer = self._read("GetTaskStatistics", pb.ResourceSpec(name=name), call)
@@ -370,13 +387,19 @@ class Client(ProjectCalls):
         self._ask("TestAlert", pb.AlertChannel(name=channel), call)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Report a worker's load and runs. Return the names of the runs that are no longer
-        current."""
+        current. `over` are statistics of runs that are over, for the history."""
         refused: list[str] = []
         for start in range(0, len(reports) or 1, MAX_REPORTS):
-            request = codec.reports_message(node_id, reports[start : start + MAX_REPORTS], load)
+            part = reports[start : start + MAX_REPORTS]
+            request = codec.reports_message(node_id, part, load, () if start else over)
             refused += self._ask("ReportRuns", request, call).refused
         return refused
 
@@ -389,6 +412,13 @@ class Client(ProjectCalls):
     def _ask(self, method: str, request: Any, call: Call) -> Any:
         if call.timeout_s <= 0:
             raise Unavailable(f"the deadline passed before {self._address} was asked")
+        if not call.trace:
+            return self._pass(method, request, call)
+        name, told = f"CrawlerMaster/{method}", {"rpc.system": "grpc", "rpc.method": method}
+        with self._tracing.span(name, Kind.CLIENT, call.trace, told) as trace:
+            return self._pass(method, request, replace(call, trace=trace or call.trace))
+
+    def _pass(self, method: str, request: Any, call: Call) -> Any:
         with self.gate.passage(call.timeout_s) as passage:
             return self._send(method, request, call, passage)
 
@@ -434,6 +464,8 @@ class Client(ProjectCalls):
     def _metadata(self, call: Call) -> Sequence[tuple[str, str]]:
         """Return what goes with a call: a token, and for whom it is forwarded."""
         found = [("authorization", f"Bearer {token}") for token in [self._token()] if token]
+        if call.trace:
+            found.append((TRACEPARENT, call.trace))
         if self._forwards:
             found.append((FORWARDED, "1"))
             found += [(CALLER, caller_text(caller)) for caller in [call.caller] if caller]

@@ -33,7 +33,9 @@ from crawler.model.records import (
     State,
     WorkerLoad,
 )
+from crawler.model.run_statistics import MOST_BYTES, RunStatistics
 from crawler.model.shards import MAX_WORKERS
+from crawler.model.sorting import TOLD_STATES
 from crawler.proto import crawler_pb2 as pb
 from crawler.schemas import constraint_json
 from crawler.schemas.readers import Faulty
@@ -145,6 +147,11 @@ def query_message(query: Query) -> pb.ListResourcesRequest:
         state=state,
         shards=query.shards,
         labels=dict(query.labels),
+        search=query.search,
+        spider=query.spider,
+        node=query.node,
+        sort=query.sort.value,
+        descending=query.descending,
     )
 
 
@@ -156,6 +163,11 @@ def query_fields(message: pb.ListResourcesRequest) -> dict[str, Any]:
         "state": message.state,
         "shards": message.shards,
         "labels": dict(message.labels),
+        "search": message.search,
+        "spider": message.spider,
+        "node": message.node,
+        "sort": message.sort,
+        "descending": message.descending,
     }
 
 
@@ -165,13 +177,16 @@ def page_message(page: Page) -> pb.ListResourcesResponse:
         resources=[resource_message(resource) for resource in page.resources],
         next_page_token=page.next_token,
         total=page.total,
+        counts=page.counts,
     )
 
 
 def page_from(message: pb.ListResourcesResponse) -> Page:
     """Return a page of resources from another master's message."""
     resources = [resource_from(resource) for resource in message.resources]
-    return Page(resources, message.next_page_token, message.total)
+    told = dict(message.counts)
+    counts = {state: told[state] for state in (*TOLD_STATES, *told) if state in told}
+    return Page(resources, message.next_page_token, message.total, counts)
 
 
 def node_message(load: NodeLoad) -> pb.NodeInfo:
@@ -203,7 +218,10 @@ def node_from(message: pb.NodeInfo) -> NodeLoad:
 
 
 def reports_message(
-    node_id: str, reports: Sequence[Report], load: WorkerLoad
+    node_id: str,
+    reports: Sequence[Report],
+    load: WorkerLoad,
+    over: Sequence[RunStatistics] = (),
 ) -> pb.ReportRunsRequest:
     """Return a worker's reports about its runs and its load."""
     return pb.ReportRunsRequest(
@@ -227,7 +245,24 @@ def reports_message(
             for report in reports
         ],
         load=fields.of_load(load),
+        over=[
+            pb.RunStatistics(id=told.id, shard=told.shard, epoch=told.epoch, statistics=told.text)
+            for told in over
+        ],
     )
+
+
+def statistics_from(message: pb.ReportRunsRequest) -> list[RunStatistics]:
+    """Return the statistics of runs that are over. Raises InvalidArgument."""
+    for at, told in enumerate(message.over):
+        if len(told.statistics) > MOST_BYTES:
+            raise InvalidArgument(
+                f"over[{at}].statistics: {len(told.statistics)} characters are too many; allowed"
+                f" are {MOST_BYTES}"
+            )
+    return [
+        RunStatistics(told.id, told.shard, told.epoch, told.statistics) for told in message.over
+    ]
 
 
 def load_from(message: pb.ReportRunsRequest) -> WorkerLoad:

@@ -10,11 +10,12 @@ import grpc
 from google.protobuf import empty_pb2, json_format
 
 from crawler.api.backend import Call
-from crawler.api.rpc import item_codec, log_codec
+from crawler.api.rpc import item_codec, log_codec, spider_codec
 from crawler.api.rpc.client import Client
 from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
+from crawler.model.spiders import OfferedSpider
 from crawler.model.statistics import Statistics
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -34,6 +35,10 @@ class CrawlsClient(Client):
         answer = self._read("ListProcesses", empty_pb2.Empty(), call)
         told: Any = json_format.MessageToDict(answer)
         return [ProcessLoad.from_json(each) for each in told]
+
+    def offered(self, call: Call) -> Sequence[OfferedSpider]:
+        """Return the spiders that the worker offers. Raises whatever calls raise."""
+        return spider_codec.list_from(self._read("ListOffered", empty_pb2.Empty(), call)).spiders
 
     def log_pieces(self, name: str, call: Call) -> Sequence[Piece]:
         """Return the pieces of a task's log that the worker has. Raises whatever calls raise."""

@@ -6,6 +6,7 @@ from crawler.api import fields
 from crawler.model.history import Event, Kind, Run, RunState, Step
 from crawler.model.records import Counts
 from crawler.proto import crawler_pb2 as pb
+from crawler.schemas.structs import from_struct
 
 
 def event_message(event: Event) -> pb.HistoryEvent:
@@ -29,6 +30,7 @@ def event_from(message: pb.HistoryEvent) -> Event:
         labels=dict(message.labels),
         counts=_counts_from(message.counts),
         late=message.late,
+        statistics=from_struct(message.statistics),
     )
 
 
@@ -52,6 +54,7 @@ def run_from(message: pb.Run) -> Run:
         who=message.who,
         counts=_counts_from(message.counts),
         labels=dict(message.labels),
+        statistics=from_struct(message.statistics),
     )
 
 

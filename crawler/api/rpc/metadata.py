@@ -12,6 +12,9 @@ CALLER = "x-crawler-caller"
 FORWARDED = "x-crawler-forwarded"
 """On a request: a follower forwards it. Nobody forwards it again."""
 
+TRACEPARENT = "traceparent"
+"""On a call: the span in which it is made, as W3C writes it."""
+
 ANSWERED = "x-crawler-answered"
 """On an error: the program gave this status, not the transport. A broken connection and a leader
 that refuses both give UNAVAILABLE, but only the second means that nothing was done."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from crawler.metrics import Metrics
     from crawler.settings.tls_files import Pem
+    from crawler.tracing.tracing import Tracing
 
 MAX_PEERS = 8
 """How many channels stay open; there are not that many masters."""
@@ -34,12 +35,14 @@ class Peers:
         forwards: bool = True,
         token: Callable[[], str] = str,
         pem: Callable[[], Pem | None] = no_tls,
+        tracing: Tracing | None = None,
     ) -> None:
         """`token` returns the secret by which nodes know each other. `pem` returns what TLS needs,
-        as it is now."""
+        as it is now. `tracing` makes a span of each call that belongs to one."""
         self._forwards = forwards
         self._token = token
         self._pem = pem
+        self._tracing = tracing
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._refused: dict[str, Counter] = {}
 
@@ -65,7 +68,12 @@ class Peers:
             before = "nobody leads: " if self._forwards else ""
             gate = Bulkhead(address, SystemClock(), self._count, before)
             self._clients[address] = Client(
-                address, forwards=self._forwards, gate=gate, token=self._token, pem=self._pem
+                address,
+                forwards=self._forwards,
+                gate=gate,
+                token=self._token,
+                pem=self._pem,
+                tracing=self._tracing,
             )
         self._clients.move_to_end(address)
         if len(self._clients) > MAX_PEERS:

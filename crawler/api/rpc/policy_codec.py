@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from crawler.api import fields
 from crawler.model.policy import (
+    DryRun,
     Explanation,
     Fault,
     Judgement,
+    Move,
     PluginView,
     Policy,
     PolicyChange,
     SchedulerView,
     Score,
     ShardStanding,
+    Share,
     WorkerVerdict,
 )
 from crawler.proto import crawler_pb2 as pb
@@ -73,6 +77,38 @@ def scheduler_from(message: pb.Scheduler) -> SchedulerView:
     )
 
 
+def dry_run_message(found: DryRun) -> pb.DryRun:
+    """Return what the scheduler would do after a change of the policy."""
+    return pb.DryRun(**fields.of_dry_run(found))
+
+
+def dry_run_from(message: pb.DryRun) -> DryRun:
+    """Return what the scheduler would do from another master's message."""
+    policy = message.policy
+    shares = [Share(each.id, each.now, each.after_pass, each.anew) for each in message.workers]
+    return DryRun(
+        policy=Policy(policy.strategy, frozenset(policy.disabled), dict(policy.weights)),
+        waiting=message.waiting,
+        placed=message.placed,
+        placements=_moves_from(message.placements),
+        left=_moves_from(message.left),
+        owned=message.owned,
+        checked=message.checked,
+        moved=message.moved,
+        moves=_moves_from(message.moves),
+        workers=shares,
+        faults=_faults_from(message.faults),
+    )
+
+
+def _moves_from(messages: Iterable[pb.Move]) -> list[Move]:
+    return [Move(each.name, each.before, each.after, each.reason) for each in messages]
+
+
+def _faults_from(messages: Iterable[pb.PluginFault]) -> list[Fault]:
+    return [Fault(each.plugin, each.hook, each.error, each.worker) for each in messages]
+
+
 def explanation_message(found: Explanation) -> pb.Explanation:
     """Return the explanation why a task is where it is, or why it waits."""
     return pb.Explanation(**fields.of_explanation(found))
@@ -81,7 +117,7 @@ def explanation_message(found: Explanation) -> pb.Explanation:
 def explanation_from(message: pb.Explanation) -> Explanation:
     """Return an explanation from another master's message."""
     workers = [_verdict_from(verdict) for verdict in message.workers]
-    faults = [Fault(each.plugin, each.hook, each.error, each.worker) for each in message.faults]
+    faults = _faults_from(message.faults)
     shards = [
         ShardStanding(each.name, each.state, each.reason, each.assigned_node, each.waits_for)
         for each in message.shards

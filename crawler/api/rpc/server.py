@@ -24,6 +24,7 @@ from crawler.api.rpc.admission import AdmissionInterceptor
 from crawler.api.rpc.interceptors import CallInterceptor, ErrorInterceptor
 from crawler.api.rpc.places import Kinds
 from crawler.api.rpc.servicer import Servicer
+from crawler.api.rpc.tracing import TraceInterceptor
 from crawler.api.rpc.worker import CrawlsServicer
 from crawler.api.tls import Certificates
 from crawler.clock import SystemClock
@@ -32,6 +33,7 @@ from crawler.logs import get_logger
 from crawler.metrics import Metrics
 from crawler.proto import crawler_pb2_grpc as pb_grpc
 from crawler.settings.sections import ApiSettings
+from crawler.tracing.tracing import NoTracing, Tracing
 
 log = get_logger(__name__)
 
@@ -95,6 +97,7 @@ class RpcServer:
         doors: Doors | None = None,
         certificates: Certificates | None = None,
         max_calls: int = MAX_CALLS,
+        tracing: Tracing | None = None,
     ) -> None:
         self.port = 0
         """The port at which it listens, after `start`."""
@@ -107,11 +110,13 @@ class RpcServer:
         self._calls = CallInterceptor(metrics, self._clock)
         kinds = Kinds(metrics, max_calls)
         self._most_calls = kinds.total + SPARE_CALLS
-        self._interceptors = [
+        tracing = tracing or NoTracing()
+        self._interceptors: list[grpc.ServerInterceptor] = [
             self._calls,
             ErrorInterceptor(),
             AccessInterceptor(doors or protected(self._clock)),
             AdmissionInterceptor(kinds, limiter or RateLimiter(settings, metrics)),
+            *([TraceInterceptor(tracing)] if tracing.is_on else []),
         ]
         self._server: grpc.Server | None = None
         self._workers: ThreadPoolExecutor | None = None

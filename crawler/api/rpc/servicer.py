@@ -19,6 +19,7 @@ from crawler.api.rpc import (
     policy_codec,
     schedule_codec,
     secret_codec,
+    spider_codec,
     statistics_codec,
     token_codec,
 )
@@ -26,7 +27,9 @@ from crawler.api.rpc.access import present_caller
 from crawler.api.rpc.crawls_client import CrawlsClient
 from crawler.api.rpc.places import is_forwarded
 from crawler.api.rpc.project_servicer import ProjectServicer
+from crawler.api.rpc.tracing import present_trace
 from crawler.api.service import Service
+from crawler.api.spider_list import Spiders
 from crawler.api.task_items import TaskFiles
 from crawler.api.task_logs import TaskLog
 from crawler.api.task_statistics import TaskCounts
@@ -188,6 +191,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
             self._service.backend(call).update_scheduler(change, call)
         )
 
+    def DryRunScheduler(self, request: pb.Scheduler, context: grpc.ServicerContext) -> pb.DryRun:
+        """Tell what the scheduler would do after a change of the policy."""
+        call = self._call(context)
+        change = policy_schemas.load_policy(policy_codec.policy_fields(request))
+        return policy_codec.dry_run_message(self._service.backend(call).dry_run(change, call))
+
     def ResetScheduler(
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
     ) -> pb.Scheduler:
@@ -343,6 +352,12 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         found = TaskCounts(self._service.backend, self._reach, name, call).whole()
         return statistics_codec.task_message(found)
 
+    def ListSpiders(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SpiderList:
+        """Return which spiders there are, and what each takes."""
+        service, call = self._service, self._call(context)
+        found = Spiders(service.backend, self._reach, call, service.offers).all()
+        return spider_codec.list_message(found)
+
     def ListItemFiles(
         self, request: pb.ResourceSpec, context: grpc.ServicerContext
     ) -> pb.ItemFolders:
@@ -409,11 +424,13 @@ class Servicer(ProjectServicer, pb_grpc.CrawlerMasterServicer):
         call = self._call(context)
         reports = codec.reports_from(request)
         load = codec.load_from(request)
-        refused = self._service.backend(call).report(request.node_id, reports, call, load)
+        over = codec.statistics_from(request)
+        refused = self._service.backend(call).report(request.node_id, reports, call, load, over)
         return pb.ReportRunsResponse(refused=refused)
 
     def _call(self, context: grpc.ServicerContext) -> Call:
         left_s = context.time_remaining()
         if left_s is None or left_s > _LONGEST_S:
             left_s = self._settings.timeout_s
-        return Call(left_s, is_forwarded(context.invocation_metadata()), present_caller())
+        forwarded = is_forwarded(context.invocation_metadata())
+        return Call(left_s, forwarded, present_caller(), trace=present_trace())

@@ -6,18 +6,20 @@ Whoever wants them asks the worker.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 
 from crawler.api.bounded_crawls import LabelsOf, no_labels, owned_by
-from crawler.api.rpc import item_codec, log_codec
+from crawler.api.rpc import item_codec, log_codec, spider_codec
 from crawler.api.rpc.access import present_caller
 from crawler.api.service import Crawls, Items, Logs
 from crawler.errors import NotFound
 from crawler.model.item_files import ItemFolders
 from crawler.model.logs import PieceKey
+from crawler.model.spiders import OfferedSpider, SpiderList
 from crawler.model.statistics import Owns
 from crawler.proto import crawler_pb2 as pb
 from crawler.proto import crawler_pb2_grpc as pb_grpc
@@ -35,9 +37,11 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         labels_of: LabelsOf = no_labels,
         logs: Logs | None = None,
         items: Items | None = None,
+        offered: Callable[[], Sequence[OfferedSpider]] = tuple,
     ) -> None:
         """`labels_of` says whose tasks are whose, for callers that are bounded by labels. `logs`
-        and `items` are those of its runs."""
+        and `items` are those of its runs. `offered` returns the spiders that it offers."""
+        self._offered = offered
         self._logs = logs
         self._items = items
         self._crawls = crawls
@@ -91,6 +95,10 @@ class CrawlsServicer(pb_grpc.CrawlerWorkerServicer):
         key = PieceKey(request.epoch, request.shard)
         found = self._logs.read(name, request.id, key, max(0, request.offset))
         return log_codec.passage_message(found)
+
+    def ListOffered(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> pb.SpiderList:
+        """Return the spiders that the worker offers."""
+        return spider_codec.list_message(SpiderList(self._offered()))
 
     def ListItems(self, request: pb.ResourceSpec, context: grpc.ServicerContext) -> pb.ItemFolders:
         """Return the files of items of a task that are here."""

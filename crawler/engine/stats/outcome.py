@@ -27,6 +27,8 @@ _HINTS = {
     "offsite": "does allowed_domains name its host?",
     "denied": "does deny_urls mean this URL?",
 }
+SEE_LOG = "; see the log"
+"""The end of a reason of which the log says more."""
 
 
 def outcome_of(
@@ -94,7 +96,7 @@ def _no_good_page(counters: Counters, others: Counts) -> str:
     if others.items or others.failures < others.pages:
         return ""
     reason = counters.spoilt.most_common(1)[0][0]
-    return f"no page could be used: {reason} ({counters.example_of(reason)}); see the log"
+    return f"no page could be used: {reason} ({counters.example_of(reason)}){SEE_LOG}"
 
 
 def _too_little(counters: Counters, settings: CrawlSettings, others: Counts) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
+from gevent import monkey
 
-HEAD = "0003"
+HEAD = "0004"
 """The latest revision of the tables. Revisions are numbers in the order in which they came."""
 LOCK = 4_716_001
 """The advisory lock of PostgreSQL under which one master at a time changes the tables."""
+
+_one_at_a_time = monkey.get_original("_thread", "allocate_lock")()
+"""Alembic keeps the connection of an upgrade for the whole process, and would mix up two of them.
+Only native threads wait for this lock."""
 
 
 def migrate(engine: sa.Engine, to: str = HEAD) -> None:
@@ -17,7 +22,7 @@ def migrate(engine: sa.Engine, to: str = HEAD) -> None:
 
     Each revision makes only what is missing, so that one that was cut off can be made again.
     """
-    with engine.begin() as connection:
+    with _one_at_a_time, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         if current(connection) < to:

@@ -54,6 +54,11 @@ NO_MEMORY = 12
 """The exit status of a process that has no memory left."""
 STATISTICS = 100
 """The crawls of which one message tells."""
+KEPT_S = 30.0
+"""How old the statistics of a run are at most that its worker has, should this process die. They
+are told often at first: each time that the run has taken about twice as long."""
+KEPT_AT_ONCE = 50
+"""Of how many runs they are told at once. Each takes a tenth of a millisecond."""
 
 
 class PagedCallback(CurrentCallback):
@@ -115,6 +120,8 @@ class CrawlProcess:
         """Runs that were to be cut off while they wrote their last items, and went on."""
         self._told: dict[int, Any] = {}
         """What the worker knows of each run."""
+        self._kept: dict[int, tuple[float, float]] = {}
+        """When the statistics of each run are told again, and the pause after that."""
         self._told_figures: Any = None
         self._are_figures_due = False
         """Whether a run has ended since figures were told."""
@@ -139,8 +146,14 @@ class CrawlProcess:
         except ConfigError as error:
             self._channel.send("hello", {"fault": str(error)})
             return self._channel.flush()
+        described = {name: each.to_json() for name, each in self._engine.described().items()}
         self._channel.send(
-            "hello", {"spiders": sorted(self._engine.spider_names()), "pid": os.getpid()}
+            "hello",
+            {
+                "spiders": sorted(self._engine.spider_names()),
+                "described": described,
+                "pid": os.getpid(),
+            },
         )
         self._engine.start()
         turn = gevent.get_hub().loop.timer(TURN_S, TURN_S)
@@ -284,6 +297,7 @@ class CrawlProcess:
         del self._slots[number]
         self._spared.discard(number)
         self._told.pop(number, None)
+        self._kept.pop(number, None)
         if self._callback.slots.get(run.name) == number:
             del self._callback.slots[run.name]
         self._are_figures_due = True
@@ -298,6 +312,7 @@ class CrawlProcess:
             stopping = [number for number, slot in self._slots.items() if slot.run.stops]
             if now_s >= due_s:
                 due_s = now_s + tell_s
+                self._tell_statistics(now_s, tell_s)
                 self._tell(list(self._slots))
                 self._tell_figures()
             elif stopping:
@@ -320,6 +335,18 @@ class CrawlProcess:
             self._told[number] = status
         if rows:
             self._channel.send("counts", rows)
+
+    def _tell_statistics(self, now_s: float, tell_s: float) -> None:
+        """Tell what the history is to keep of runs, should they be cut off now."""
+        told: list[tuple[int, str]] = []
+        for number, slot in self._slots.items():
+            due_s, pause_s = self._kept.get(number, (now_s, tell_s))
+            if slot.run.has_begun and now_s >= due_s and len(told) < KEPT_AT_ONCE:
+                self._kept[number] = (now_s + pause_s, min(2 * pause_s, KEPT_S))
+                slot.run.note_statistics()
+                told.append((number, slot.run.statistics))
+        if told:
+            self._channel.send("kept", told)
 
     def _tell_figures(self) -> None:
         self._are_figures_due = False

@@ -10,6 +10,7 @@ from crawler.api.service import Crawls
 from crawler.debugging.looks import Question
 from crawler.engine.stats.totals import Totals
 from crawler.model.records import Resource
+from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.crew_load import CrewLoad
 from crawler.node.run.run import Run
 
@@ -64,6 +65,10 @@ class Crew(Protocol):
 
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders; known after `prepare`."""
+        ...
+
+    def described(self) -> Mapping[str, SpiderAbout]:
+        """What the classes of the spiders show, by name; known after `prepare`."""
         ...
 
     def task_in_callback(self) -> str:

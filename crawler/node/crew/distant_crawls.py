@@ -70,9 +70,11 @@ class DistantCrawls:
         if is_last:
             answered.set(parts)
 
-    def ended(self, found: Any) -> None:
-        """Remember a crawl that has ended."""
-        self._ended.add(Statistics.from_json(found))
+    def ended(self, found: Any) -> Statistics:
+        """Remember a crawl that has ended, and return its statistics."""
+        statistics = Statistics.from_json(found)
+        self._ended.add(statistics)
+        return statistics
 
     def _ended_of(self, task: str, owns: Owns) -> Statistics:
         """The last crawl of a task that has none which runs. Raises NotFound."""

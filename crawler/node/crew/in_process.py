@@ -13,6 +13,7 @@ from crawler.engine.stats.registry import StatisticsRegistry
 from crawler.engine.stats.totals import Totals
 from crawler.errors import NotFound
 from crawler.model.records import Resource
+from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.crew import Figures
 from crawler.node.crew.crew_load import NoLoad
 from crawler.node.crew.engine_figures import figures_of
@@ -66,6 +67,10 @@ class InProcess:
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders."""
         return self._engine.spider_names()
+
+    def described(self) -> Mapping[str, SpiderAbout]:
+        """What the classes of the spiders show, by name."""
+        return self._engine.described()
 
     def task_in_callback(self) -> str:
         """The task whose callback runs now. Any thread may ask."""

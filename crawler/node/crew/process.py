@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from crawler.engine.stats.totals import Totals
 from crawler.logs import get_logger
 from crawler.model.processes import ProcessLoad
 from crawler.model.records import Resource
+from crawler.model.spiders import SpiderAbout, abouts_from
 from crawler.node.crew.channel import Channel, ChannelBroken
 from crawler.node.crew.crawl_orders import Orders
 from crawler.node.crew.crew import Figures
@@ -65,6 +66,8 @@ class CrawlProcess:
         self.runs: dict[int, DistantRun] = {}
         """Its runs that are not over, by number."""
         self.spiders: frozenset[str] = frozenset()
+        self.described: Mapping[str, SpiderAbout] = {}
+        """What their classes show, by name."""
         self.fault = ""
         """Why it can crawl nothing, if its spiders cannot be loaded."""
         self.is_serving = False
@@ -340,6 +343,7 @@ class CrawlProcess:
         elif kind == "hello":
             self.fault = str(body.get("fault", ""))
             self.spiders = frozenset(map(str, body.get("spiders", ())))
+            self.described = abouts_from(body.get("described"))
             self.has_loaded = not self.fault
             self.is_serving = self.has_loaded and not self.why  # it may be told to end
             self.why = self.why or self.fault

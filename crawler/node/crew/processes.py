@@ -19,6 +19,8 @@ from crawler.errors import ConfigError, Retryable
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT
 from crawler.model.records import Resource, State
+from crawler.model.run_statistics import MOST_BYTES, kept_of
+from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.callback_watch import CallbackWatch
 from crawler.node.crew.cores import cores
 from crawler.node.crew.crew import Figures
@@ -143,6 +145,10 @@ class Processes:
     def spider_names(self) -> frozenset[str]:
         """The names of all spiders; known after `prepare`."""
         return self._own.spiders
+
+    def described(self) -> Mapping[str, SpiderAbout]:
+        """What the classes of the spiders show, by name; known after `prepare`."""
+        return self._own.described
 
     def task_in_callback(self) -> str:
         """No callback ever runs in the worker itself."""
@@ -274,6 +280,10 @@ class Processes:
         elif kind == "statistics":
             question, found, is_last = body
             self.crawls.take(question, [process.named(each) for each in found], is_last)
+        elif kind == "kept":
+            for number, text in body:
+                if number in process.runs:
+                    process.runs[number].statistics = str(text)[:MOST_BYTES]
         elif kind == "look":
             self._looks.take(*body)
         elif kind == "gone":
@@ -285,7 +295,7 @@ class Processes:
             return
         run.take(status)
         if found is not None:
-            self.crawls.ended(process.named(found))
+            run.statistics = kept_of(self.crawls.ended(process.named(found)))
         self._team(process).forget(run)
         if run.status().state is State.DONE:
             self._deaths.clear(run.name)

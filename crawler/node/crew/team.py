@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gevent.event import Event
 
 from crawler.clock import Backoff, Clock
 from crawler.logs import get_logger
+from crawler.model.spiders import SpiderAbout
 from crawler.node.crew.dealing import Dealing
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.process import CrawlProcess
@@ -46,6 +47,8 @@ class Team:
         """The bundle whose spiders it crawls; empty for those of the worker."""
         self.spiders: frozenset[str] = frozenset()
         """The names of its spiders; known once a process has served."""
+        self.described: Mapping[str, SpiderAbout] = {}
+        """What the classes of these spiders show, by name."""
         self.has_served = False
         """Whether any process has loaded its spiders, be there none."""
         self.fault = ""
@@ -212,6 +215,7 @@ class Team:
             self.fault = process.fault
         if process.is_serving:
             self.spiders, self.has_served = process.spiders, True
+            self.described = process.described
             self.early_deaths = 0
         elif not process.cause:  # else nobody needs it any more
             self.early_deaths += 1

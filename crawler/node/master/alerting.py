@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from crawler.alerts.changes import Patience, changes, forgotten
+from crawler.alerts.changes import Finding, Look, Patience, changes, forgotten
 from crawler.clock import Backoff
 from crawler.errors import Conflict, CrawlerError, Lost, Retryable
 from crawler.logs import get_logger
@@ -107,20 +107,51 @@ class Alerting:
             self._was_idle = True
             return self._store([], known)
         mark = self._mark()
+        self._check_ends(rules, mark)
+        known = list(self._alerts.found().values())
         kept = [each for each in known if _is_of(each, rules)]
         look, judged = self._looking.look(list(rules.values()), kept, mark)
         lasting = self._patience.lasting(look.findings, self._ctx.clock.monotonic())
+        self._take(rules, kept, look, lasting)
         now_ns = self._ctx.clock.time_ns()
+        unruled = [each for each in known if not _is_of(each, rules)]
+        self._store([], [*forgotten(kept, now_ns), *unruled])
+        if judged != self._alerts.mark():
+            self._alerts.set_mark(self._ctx.leadership, judged)
+
+    def _check_ends(self, rules: Mapping[str, AlertRule], mark: int) -> None:
+        """Judge the ends since the last look of tasks that were begun once more meanwhile. The
+        ends of one task are judged one after the other: each is another alert."""
+        ended = self._ctx.mirrors.begun_again
+        while ended:
+            ends: dict[str, Resource] = {}
+            while ended and ended[0].name not in ends:
+                task = ended.popleft()
+                if task.mod_revision > mark and task.has_ended and not task.spec.shard:
+                    ends[task.name] = task
+            try:
+                look = self._looking.look_at_ends(list(rules.values()), ends.values())
+                kept = [each for each in self._alerts.found().values() if _is_of(each, rules)]
+                self._take(rules, kept, look, look.findings)
+            except BaseException:
+                ended.extendleft(reversed(ends.values()))
+                raise
+
+    def _take(
+        self,
+        rules: Mapping[str, AlertRule],
+        kept: Sequence[Alert],
+        look: Look,
+        lasting: Sequence[Finding],
+    ) -> None:
+        """Store what a look changes."""
 
         def channels_of(name: str) -> tuple[str, ...]:
             return self._rules.channels_of(rules[name])
 
-        found = changes(kept, look, lasting, now_ns, channels_of)
+        found = changes(kept, look, lasting, self._ctx.clock.time_ns(), channels_of)
         self._count_dropped(found.dropped)
-        unruled = [each for each in known if not _is_of(each, rules)]
-        self._store(found.changed, [*found.gone, *forgotten(kept, now_ns), *unruled])
-        if judged != self._alerts.mark():
-            self._alerts.set_mark(self._ctx.leadership, judged)
+        self._store(found.changed, found.gone)
 
     def _mark(self) -> int:
         """Return from which revision on ends of runs are judged. Without rules before, they are

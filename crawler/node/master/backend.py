@@ -7,6 +7,7 @@ after the commit. The counts of running tasks exist only in memory (docs/decisio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from crawler.api.backend import UNTOLD, Call, NodeLoad, Page, Submission
@@ -16,7 +17,7 @@ from crawler.model.access import NewToken, Token, TokenWish
 from crawler.model.alerts import Alert, AlertRule
 from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run, RunQuery
-from crawler.model.policy import Explanation, PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, Explanation, PolicyChange, SchedulerView
 from crawler.model.projects import ProjectView, Version
 from crawler.model.records import (
     Node,
@@ -26,6 +27,7 @@ from crawler.model.records import (
     Spec,
     WorkerLoad,
 )
+from crawler.model.run_statistics import RunStatistics
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret, SecretWish
 from crawler.node.master import deployed
@@ -141,8 +143,12 @@ class LeaderBackend:
         return self.live.of_task(resource)
 
     def list(self, query: Query, call: Call) -> Page:
-        """Return a page of the resources, sorted by name."""
-        page = page_of(self._mirrors, query)
+        """Return a page of the resources, in the order of the query."""
+        live = self.live
+        counts_of = live.counts_of_run if query.shards else live.counts_of_task
+        with suppress(NotFound):  # of a worker that is gone only the id is known
+            query = replace(query, node=query.node and self._policy.worker_id(query.node))
+        page = page_of(self._mirrors, query, counts_of)
         counted = self.live.of_run if query.shards else self.live.of_task
         return replace(page, resources=[counted(each) for each in page.resources])
 
@@ -161,6 +167,10 @@ class LeaderBackend:
     def update_scheduler(self, change: PolicyChange, call: Call) -> SchedulerView:
         """Change the policy. It applies from the next pass on."""
         return self._policy.change(change)
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change of the policy."""
+        return self._policy.dry_run(change, call)
 
     def reset_scheduler(self, call: Call) -> SchedulerView:
         """Return to the policy of the settings."""
@@ -288,12 +298,20 @@ class LeaderBackend:
         self._alerts.test(channel)
 
     def report(
-        self, node_id: str, reports: Sequence[Report], call: Call, load: WorkerLoad = UNTOLD
+        self,
+        node_id: str,
+        reports: Sequence[Report],
+        call: Call,
+        load: WorkerLoad = UNTOLD,
+        over: Sequence[RunStatistics] = (),
     ) -> Sequence[str]:
         """Accept the reports of a worker, and return the names of the refused tasks.
 
-        Load and counts stay in memory. A change of state is written to etcd.
+        Load and counts stay in memory. A change of state is written to etcd. The history gets the
+        statistics of runs that are over.
         """
+        if over:
+            self._ctx.history.note_statistics(over)
         if load != UNTOLD:
             self._mirrors.cluster_state.workers.report(node_id, load)
         pairs = [(report, self._mirrors.resource(report.name)) for report in reports]

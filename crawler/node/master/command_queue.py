@@ -36,8 +36,10 @@ CONTENDED = (
 class QueuedCommand:
     """A request whose caller waits for the answer."""
 
-    def __init__(self, request: Command, deadline_s: float, who: str = "") -> None:
+    def __init__(self, request: Command, deadline_s: float, who: str = "", trace: str = "") -> None:
         self.request = request
+        self.trace = trace
+        """The span in which it was made; empty if there are no traces."""
         self.who = who
         """The name of the caller, or what makes this process ask; empty if nobody knows."""
         self.deadline_s = deadline_s
@@ -57,12 +59,15 @@ class QueuedCommand:
         A rejection is not an answer yet: the state that it rests on may be outdated, or may fail to
         commit. The commit therefore checks that state.
         """
+        draft.trace = self.trace
         try:
             self.names, self.rejection = self.request.apply(draft), None
         except Rejected as error:
             self.names, self.rejection = self.request.subjects, error
             for name in self.names:
                 draft.keep(name)
+        finally:
+            draft.trace = ""
 
     def settle(self, error: CrawlerError | None = None) -> None:
         """Answer the request: it was done, or `error` says why not."""
@@ -92,7 +97,8 @@ class CommandQueue:
             self._on_full()
             raise Overloaded("too many requests are waiting; try again in a second")
         who = call.caller.name if call.caller else call.cause
-        queued = QueuedCommand(request, self._clock.monotonic() + call.timeout_s, who)
+        deadline_s = self._clock.monotonic() + call.timeout_s
+        queued = QueuedCommand(request, deadline_s, who, call.trace)
         self._waiting.append(queued)
         wake.set()
         if not self._clock.wait(queued.done, call.timeout_s):

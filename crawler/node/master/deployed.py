@@ -9,12 +9,20 @@ from crawler.model.records import Spec
 
 
 def objection(projects: Projects, spec: Spec) -> str:
+    """Return why a task is refused whose project has no code for it, or an empty text."""
+    why = lack(projects, spec)
+    if why and projects.get(spec.project) is None:
+        return f'{why}; to store the task until it is, add "wait_for_spider": true'
+    return why
+
+
+def lack(projects: Projects, spec: Spec) -> str:
     """Return why no run of a task could begin with its project, or an empty text."""
     project = projects.get(spec.project)
     if project is None:
         return (
             f"project: {shown(spec.project)} is not deployed; `crawler projects` shows those that "
-            'are; to store the task until it is, add "wait_for_spider": true'
+            "are"
         )
     version = project.version(spec.bundle or project.current)
     if version is None:

@@ -33,6 +33,8 @@ class Draft:
         self._bundle_for = bundle_for
         self.now_ns = now_ns
         """Returns the time of now: Unix time in nanoseconds."""
+        self.trace = ""
+        """The span of the request that is being decided: the runs that it asks for belong to it."""
         self._changed: dict[str, Resource | None] = {}
         self._minted: dict[str, int] = {}
         self._kept: set[str] = set()
@@ -47,7 +49,8 @@ class Draft:
     def add(self, spec: Spec, awaits_spider: bool = False) -> None:
         """Set a new resource of that specification."""
         new_id = self._new_id(spec.name)
-        self.put(Resource(spec, new_id, self.now_ns(), awaits_spider=awaits_spider))
+        made = Resource(spec, new_id, self.now_ns(), awaits_spider=awaits_spider, trace=self.trace)
+        self.put(made)
 
     def put(self, resource: Resource) -> None:
         """Set a resource. It gets an id and a creation time if it lacks them."""
@@ -105,12 +108,21 @@ class Draft:
     def _completed(self, resource: Resource) -> Resource:
         if resource.spec.project and resource.owner is not None and not resource.digest:
             resource = resource.replace(digest=self._digest_of(resource.spec))
+        if self.trace and self.trace != resource.trace and self._needs_run(resource):
+            resource = resource.replace(trace=self.trace)
         if resource.id and resource.creation_time:
             return resource
         return resource.replace(
             id=resource.id or self._new_id(resource.name),
             creation_time=resource.creation_time or self.now_ns(),
         )
+
+    def _needs_run(self, resource: Resource) -> bool:
+        """Whether a resource is to run, and has no such run yet."""
+        if resource.has_ended or resource.paused:
+            return False
+        stored = self.stored(resource.name)
+        return stored is None or resource.owner is None or resource.epoch != stored.epoch
 
     def _digest_of(self, spec: Spec) -> str:
         """Return the bundle for a run that begins. All shards of a task have the same."""

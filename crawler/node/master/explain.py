@@ -8,6 +8,7 @@ from crawler.errors import shown
 from crawler.logs import get_logger
 from crawler.model.policy import Explanation, Judgement, ShardStanding
 from crawler.model.records import OFFERING, Resource, State
+from crawler.node.master.deployed import lack
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.placement import Placer
 from crawler.node.master.poison import deaths_of
@@ -41,7 +42,8 @@ def explained(ctx: LeaderContext, placer: Placer, resource: Resource) -> Explana
         assigned_node=resource.owner.node_id if resource.owner else "",
         group=cluster_state.group_of(resource),
         priority=resource.spec.priority,
-        waits_for=waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
+        waits_for=_its_project(ctx, resource)
+        or waits_for(placer, cluster_state, resource, ctx.clock.monotonic()),
         judgement=judgement,
         shards=() if resource.spec.shard else tuple(_standings(ctx, placer, resource.name)),
     )
@@ -96,6 +98,15 @@ def _out_of_turn(placer: Placer, resource: Resource, now_s: float) -> str:
     if held is not None:
         return f"{max(0.0, held.due_s - now_s):.1f} s to pass: placing it failed"
     return "" if resource.state.finished else f"a change of the task itself: {resource.reason}"
+
+
+def _its_project(ctx: LeaderContext, resource: Resource) -> str:
+    """Return that a task waits for its project, which has no code for it; empty if it does not."""
+    spec = resource.spec
+    if not spec.project or resource.owner is not None or resource.paused or resource.has_ended:
+        return ""
+    why = lack(ctx.projects, spec)
+    return f"its code: {why}; deploy it with crawler deploy --project {spec.project}" if why else ""
 
 
 def _its_spider(resource: Resource) -> str:

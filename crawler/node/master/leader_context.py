@@ -24,6 +24,7 @@ from crawler.node.master.mirrors import Mirrors
 from crawler.scheduler.framework import Framework
 from crawler.settings.deploy import DeploySettings
 from crawler.settings.scheduler import SchedulerSettings
+from crawler.tracing.tracing import NoTracing, Tracing
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class LeaderContext:
     """How many versions of a project are kept."""
     history: History = field(default_factory=NoHistory)
     """The history of the tasks."""
+    tracing: Tracing = field(default_factory=NoTracing)
+    """The traces of this master."""
     shares_states: bool = False
     """Whether the states of tasks are in a Redis that all workers share, so that a task can run on
     several workers at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from crawler.alerts import judging
 from crawler.alerts.changes import AT_END, Finding, Look
@@ -12,7 +13,8 @@ from crawler.errors import NotFound, Unavailable
 from crawler.model.access import has_labels
 from crawler.model.alerts import Alert, AlertRule, When
 from crawler.model.history import Event
-from crawler.model.records import Resource
+from crawler.model.records import NO_SHARD_COUNTS, Resource
+from crawler.model.shards import total
 from crawler.node.master.leader_context import LeaderContext
 
 TASKS_A_TURN = 1_000
@@ -67,6 +69,14 @@ class Looking:
                 self._workers(rule, found)
         self._gone({each.name: each for each in rules}, alerts, found)
         return found, mark
+
+    def look_at_ends(self, rules: Sequence[AlertRule], ends: Iterable[Resource]) -> Look:
+        """Judge tasks as they had ended. What the history cannot say now is not judged later."""
+        found = Look()
+        at_end = [each for each in rules if each.when in AT_END]
+        for task in ends:
+            self._task(at_end, _by_itself(task), judging.wrong_at_end, found)
+        return found
 
     def _tasks(self, rules: Sequence[AlertRule], mark: int, found: Look) -> int:
         """Judge the tasks. Return the new mark: no end after it was judged, and each before was."""
@@ -178,6 +188,14 @@ class Looking:
                 found.judge(Finding(rule, alert.subject, ""), "the task was deleted")
             elif not has_labels(task.spec.labels, rule.labels):
                 found.judge(Finding(rule, alert.subject, ""), "the task has other labels now")
+
+
+def _by_itself(task: Resource) -> Resource:
+    """Return a task with the counts of all its shards as its own: the present ones are of another
+    run."""
+    counts = total([task.counts, *task.shard_counts.values()])
+    spec = replace(task.spec, workers=1)
+    return task.replace(spec=spec, counts=counts, shard_counts=NO_SHARD_COUNTS)
 
 
 def _well(task: Resource) -> str:

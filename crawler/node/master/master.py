@@ -49,6 +49,7 @@ from crawler.node.membership.membership import Session
 from crawler.scheduler.framework import Framework
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import NoTracing, Tracing
 
 log = get_logger(__name__)
 
@@ -71,10 +72,12 @@ class Master:
         trail: Trail | None = None,
         history: History | None = None,
         channels: Channels | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`peers` are the gRPC clients of the leader, `tokens` those of the cluster as this node
-        mirrors them, `trail` its audit, `history` that of the tasks, `channels` are told of alerts.
-        Tests leave them out."""
+        mirrors them, `trail` its audit, `history` that of the tasks, `channels` are told of alerts,
+        `tracing` makes its spans. Tests leave them out."""
+        self._tracing = tracing or NoTracing()
         self._history = history or NoHistory()
         self._trail = trail or Trail(clock=clock)
         peers = peers or Peers(forwards=True)
@@ -234,7 +237,7 @@ class Master:
         self._measure_scheduler(metrics)
         tasks = metrics.gauge("crawler_tasks", "Tasks by state.", "state")
         for state in State:
-            tasks.labels(state.value).set_function(partial(self._mirrors.count, state))
+            tasks.labels(state.value).set_function(partial(self._mirrors.counts.of, state))
 
     def _measure_scheduler(self, metrics: Metrics) -> None:
         def placer() -> Placer | None:
@@ -340,6 +343,7 @@ class Master:
                 trail=self._trail,
                 keep_versions=self._settings.deploy.keep,
                 history=self._history,
+                tracing=self._tracing,
                 shares_states=bool(self._settings.frontier.url),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,15 +15,18 @@ from crawler.coordination.mirror import Change, Mirror
 from crawler.coordination.registry import Difference, decode_registration, difference
 from crawler.coordination.store import Store
 from crawler.logs import get_logger
-from crawler.model.records import Node, Resource, State
+from crawler.model.records import Node, Resource
 from crawler.node.master.name_index import NameIndex
 from crawler.node.master.outside import host_of
 from crawler.node.master.set_aside import tell_left_out
+from crawler.node.master.task_counts import TaskCounts
 from crawler.scheduler.cluster_state import ClusterState
 from crawler.supervision import Supervisor
 
 log = get_logger(__name__)
 
+MOST_BEGUN_AGAIN = 10_000
+"""Of how many tasks that were begun once more the end before is remembered."""
 MOST_HOSTS = 1_000
 """How many hosts of lost masters are remembered."""
 
@@ -55,6 +59,9 @@ class Mirrors:
         self.masters: Mirror[Node] = Mirror(
             store, keys.registrations(MASTER), decode_registration, clock, track=self._see_master
         )
+        self.begun_again: deque[Resource] = deque(maxlen=MOST_BEGUN_AGAIN)
+        """Tasks as they had ended, of those that were begun once more since, the oldest first. Who
+        looks at the tasks from time to time sees no such end."""
         self.hosts_lost: dict[str, float] = {}
         """The hosts of masters that went without notice, and when (monotonic)."""
         self.resources: Mirror[Resource] = Mirror(
@@ -71,6 +78,8 @@ class Mirrors:
             lambda name: self.resource(name) is not None,
         )
         """The names of the resources in sorted order."""
+        self.counts = TaskCounts()
+        """How many resources are in each state."""
         self.decisions = Decisions(store, keys, clock, on_change)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -107,13 +116,6 @@ class Mirrors:
     def all_resources(self) -> Sequence[Resource]:
         """Return a copy of all resources, in no particular order."""
         return list(self.resources.values.values())
-
-    def count(self, state: State | None, shards: bool = False) -> int:
-        """Count the tasks in that state, or all; on demand their shards too."""
-        held = self.cluster_state.holdings
-        if state is None:
-            return len(self._resources) - (0 if shards else held.shards.total())
-        return held.states[state] - (0 if shards else held.shards[state])
 
     def live_workers(self) -> dict[str, Node]:
         """Return the registered workers by id."""
@@ -157,8 +159,11 @@ class Mirrors:
         except Exception as error:
             tell_left_out("a task", known.name, error)
             self.cluster_state.see(known.name, None)
+        self.counts.changed(before, after)
         if before is None or after is None:
             self.names.changed(known.name)
+        elif before.state.finished and before.generation != after.generation:
+            self.begun_again.append(before)
 
     def _workers_changed(self, changes: Sequence[Change[Node]]) -> None:
         for change in changes:

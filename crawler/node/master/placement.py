@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crawler.model.records import Node, Resource, State
@@ -117,6 +117,12 @@ class Placer:
     def held(self, name: str) -> Held | None:
         """Return why and until when a task is set aside; None for other tasks."""
         return self._set_aside.get(name)
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """The tasks that a change of the policy may place: those that wait for a worker that suits,
+        and those whose placement failed."""
+        return [*self.backlog, *self._set_aside]
 
     def try_some(self) -> None:
         """Wake some parked tasks, because a plugin's answer may depend on the time."""

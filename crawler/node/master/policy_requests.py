@@ -6,9 +6,11 @@ them between two passes (`PolicyControl`).
 
 from __future__ import annotations
 
+from crawler.api.backend import Call
 from crawler.coordination.keys import WORKER
 from crawler.errors import ConfigError, InvalidArgument, NotFound
-from crawler.model.policy import Cordon, Policy, PolicyChange, SchedulerView
+from crawler.model.policy import Cordon, DryRun, Policy, PolicyChange, SchedulerView
+from crawler.node.master.dry_runs import DryRuns
 from crawler.node.master.leader_context import LeaderContext
 from crawler.node.master.policy import fault_of, view
 from crawler.node.master.writer import TermWriter
@@ -24,6 +26,7 @@ class PolicyRequests:
         self._mirrors = ctx.mirrors
         self._decisions = ctx.mirrors.decisions
         self._writer = writer
+        self._dry_runs = DryRuns(ctx, writer)
 
     def view(self) -> SchedulerView:
         """Return the scheduler as it will be from the next pass on."""
@@ -38,18 +41,23 @@ class PolicyRequests:
         Raises InvalidArgument, Conflict, LeadershipLost, Retryable.
         """
         self._check_named(change)
-
-        def changed() -> Policy:
-            policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
-            try:
-                self._framework.check(policy)
-            except ConfigError as error:
-                raise InvalidArgument(str(error).removeprefix("scheduler.")) from None
-            return policy
-
-        self._decisions.switch(self._leadership, changed)
+        self._decisions.switch(self._leadership, lambda: self._changed(change))
         self._writer.wake()
         return self.view()
+
+    def dry_run(self, change: PolicyChange, call: Call) -> DryRun:
+        """Return what the scheduler would do after a change. Raises InvalidArgument, Overloaded."""
+        self._check_named(change)
+        return self._dry_runs.run(self._changed(change), call.timeout_s)
+
+    def _changed(self, change: PolicyChange) -> Policy:
+        """Return the present policy with a change. Raises InvalidArgument."""
+        policy = change.applied_to(self._known(self._decisions.policy or self._framework.own))
+        try:
+            self._framework.check(policy)
+        except ConfigError as error:
+            raise InvalidArgument(str(error).removeprefix("scheduler.")) from None
+        return policy
 
     def reset(self) -> SchedulerView:
         """Return to the policy of the settings. Raises Conflict, LeadershipLost, Retryable."""
@@ -62,7 +70,7 @@ class PolicyRequests:
 
         Raises NotFound, Conflict, LeadershipLost, Retryable.
         """
-        node_id = self._worker(node)
+        node_id = self.worker_id(node)
         if node_id not in self._decisions.cordoned:
             self._decisions.cordon(self._leadership, Cordon(node_id, self._clock.time_ns()))
             self._writer.wake()
@@ -70,10 +78,22 @@ class PolicyRequests:
 
     def uncordon(self, node: str) -> str:
         """Let a worker take tasks again. Return its id. Raises as `cordon` does."""
-        node_id = self._worker(node)
+        node_id = self.worker_id(node)
         self._decisions.uncordon(self._leadership, node_id)
         self._writer.wake()
         return node_id
+
+    def worker_id(self, node: str) -> str:
+        """Return the id of a worker, given its id or its name. Raises NotFound."""
+        candidates = self._mirrors.cluster_state.candidates
+        short = node.removeprefix(f"{WORKER}-")  # worker-2, as logs and tables have it
+        for node_id in (node, self._mirrors.keys.node_id(WORKER, short)):
+            if node_id in candidates or node_id in self._decisions.cordoned:
+                return node_id
+        raise NotFound(
+            f"no worker {node!r} is registered; `crawler nodes`, or GET"
+            " /crawler/node, lists those that are"
+        )
 
     def _check_named(self, change: PolicyChange) -> None:
         """Raise InvalidArgument for a plugin that is not loaded, because the change would have no
@@ -95,16 +115,4 @@ class PolicyRequests:
             else self._framework.own.strategy,
             policy.disabled & names,
             {name: weight for name, weight in policy.weights.items() if name in names},
-        )
-
-    def _worker(self, node: str) -> str:
-        """Return the id of a worker, given its id or its name. Raises NotFound."""
-        candidates = self._mirrors.cluster_state.candidates
-        short = node.removeprefix(f"{WORKER}-")  # worker-2, as logs and tables have it
-        for node_id in (node, self._mirrors.keys.node_id(WORKER, short)):
-            if node_id in candidates or node_id in self._decisions.cordoned:
-                return node_id
-        raise NotFound(
-            f"no worker {node!r} is registered; `crawler nodes`, or GET"
-            " /crawler/node, lists those that are"
         )

@@ -8,7 +8,7 @@ pauses that double, because the cause may lie elsewhere: in a plugin, or in a wo
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from crawler.errors import shown
@@ -46,6 +46,9 @@ class SetAside:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
 
     def get(self, name: str) -> Held | None:
         """Return why and until when a task is set aside; None for other tasks."""

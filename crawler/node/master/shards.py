@@ -88,11 +88,12 @@ class Shards:
         if present is None or present.id != head.id:
             epoch = max(self._revision(), 0 if present is None else present.epoch)
             made = Resource(spec, id=head.id, epoch=epoch, generation=head.generation)
-            return made.replace(awaits_spider=waits, resumes=head.resumes, paused=head.paused)
+            made = made.replace(awaits_spider=waits, resumes=head.resumes, paused=head.paused)
+            return made.replace(trace=head.trace)
         changed = present if present.spec == spec else present.replace(spec=spec)
         anew = present.generation != head.generation
         if anew or any(live.changes(present.spec, spec).values()):
-            begun = afresh(changed).replace(stopped=False)
+            begun = afresh(changed).replace(stopped=False, trace=head.trace)
             about = {"generation": head.generation, "resumes": head.resumes}
             changed = begun.replace(awaits_spider=waits, **about)
         return like_head(_with_bundle_of(head, changed), head, self.with_counts)

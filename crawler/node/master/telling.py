@@ -1,4 +1,4 @@
-"""Tells the history what the writer has committed."""
+"""Tells the history, and the traces, what the writer has committed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from crawler.history.history import History
 from crawler.model.records import NO_COUNTS, Counts, Resource
 from crawler.node.master.command_queue import QueuedCommand
 from crawler.node.master.mirrors import Mirrors
+from crawler.tracing.tracing import NoTracing, Tracing
 
 
 class Telling:
     """Notes changes for one term, without waiting."""
 
-    def __init__(self, history: History, mirrors: Mirrors, clock: Clock) -> None:
+    def __init__(
+        self, history: History, mirrors: Mirrors, clock: Clock, tracing: Tracing | None = None
+    ) -> None:
         self._history = history
+        self._tracing = tracing or NoTracing()
+        self._began_ns = 0
         self._mirrors = mirrors
         self._clock = clock
         self._who: dict[str, str] = {}
@@ -26,6 +31,10 @@ class Telling:
         """Returns a resource with the latest counts that its worker reported."""
         self.strategy: Callable[[], str] = partial(str, "")
         """Returns the strategy that places tasks."""
+
+    def begin(self) -> None:
+        """Note that a pass begins: what is committed next is decided from now on."""
+        self._began_ns = self._clock.time_ns()
 
     def asked(self, decided: Sequence[QueuedCommand]) -> None:
         """Take who asked for what is committed next."""
@@ -46,6 +55,23 @@ class Telling:
                 if now is not was
             ]
         )
+        if self._tracing.is_on:
+            self._trace(landed, before, after, strategy, now_ns)
+
+    def _trace(
+        self,
+        landed: Landed,
+        before: Sequence[Resource | None],
+        after: Sequence[Resource | None],
+        strategy: str,
+        now_ns: int,
+    ) -> None:
+        """Tell the traces which tasks got a worker."""
+        for was, now, outcome in zip(before, after, landed.outcomes):
+            if not outcome.committed or now is None or now.owner is None:
+                continue
+            if was is None or was.epoch != now.epoch:
+                self._tracing.placed(was, now, strategy, self._began_ns, now_ns)
 
     def _counts(self, was: Resource | None, now: Resource | None) -> Counts:
         """Return what a run had counted that this change ended from outside."""

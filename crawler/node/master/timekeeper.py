@@ -26,6 +26,7 @@ from crawler.node.master.writer import TermWriter
 from crawler.schedules import due
 from crawler.schedules.timetable import SECOND_NS, offset_ns
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import Kind
 
 log = get_logger(__name__)
 
@@ -200,7 +201,7 @@ class Timekeeper:
         try:
             faults = parameter_faults(spec)
             begin = Begin(spec, firing.before, faults, self._alone, partial(self._stands, schedule))
-            self._writer.submit(begin, Call(PATIENCE_S, cause=f"schedule {schedule.name}"))
+            self._submit(begin, schedule.name)
         except Conflict:
             raise
         except Rejected as error:
@@ -218,6 +219,13 @@ class Timekeeper:
         rests = task is not None and task.paused
         hint = f", which is paused: crawler resume {firing.task}" if rests else ""
         return f"began task {firing.task}{hint}"
+
+    def _submit(self, begin: Begin, schedule: str) -> None:
+        """Let the writer carry out a firing. A trace begins with it."""
+        told = {"crawler.schedule": schedule, "crawler.task": begin.spec.name}
+        with self._ctx.tracing.span("fire schedule", Kind.INTERNAL, told=told) as trace:
+            call = Call(PATIENCE_S, cause=f"schedule {schedule}", trace=trace)
+            self._writer.submit(begin, call)
 
     def _stands(self, schedule: Schedule) -> bool:
         """Whether a firing is still to be carried out: nobody has paused its schedule, or changed

@@ -54,8 +54,8 @@ class TermWriter:
         self.shards = Shards(lambda: ctx.mirrors.resources.revision)
         """The shards of the tasks that run on several workers."""
         self._deaths = Deaths(ctx)
-        self.telling = Telling(ctx.history, ctx.mirrors, ctx.clock)
-        """Tells the history what was committed."""
+        self.telling = Telling(ctx.history, ctx.mirrors, ctx.clock, ctx.tracing)
+        """Tells the history, and the traces, what was committed."""
         self.telling.strategy = lambda: ctx.framework.policy.strategy
         self._ids = IdGenerator(ctx.number, ctx.clock)
         self._commands = CommandQueue(ctx.clock, ctx.refusals.on_full)
@@ -127,6 +127,7 @@ class TermWriter:
 
     def run_pass(self) -> None:
         """Decide all waiting requests on one draft, commit it, and answer."""
+        self.telling.begin()
         if self._policy.apply():
             self.placer.look_anew()
         draft = Draft(

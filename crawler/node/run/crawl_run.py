@@ -12,10 +12,12 @@ from crawler.engine.crawl.kept import Kept
 from crawler.engine.engine import Engine
 from crawler.engine.frontier.store import StaleRun, StoreFailed
 from crawler.engine.items.sinks.sink import Sink, SinkMaker
+from crawler.engine.stats.outcome import SEE_LOG
 from crawler.errors import InvalidArgument, NotFound
 from crawler.items.names import FAILED, STOPPED
 from crawler.logs import get_logger
 from crawler.model.records import Counts, Resource, Spec, State
+from crawler.model.run_statistics import kept_of
 from crawler.model.secrets import filled, names_in
 from crawler.node.run.run import Run
 
@@ -93,13 +95,22 @@ class CrawlRun(Run):
                 return
             self._state = State.RUNNING
             self.has_begun, self.is_kept = True, kept is not None
-            self._crawl.run()
+            try:
+                self._crawl.run()
+            finally:
+                self.note_statistics()
             if not self._stopped and not self.has_lost_steps:
-                self._state, self._reason = self._crawl.outcome()
+                self._state, reason = self._crawl.outcome()
+                self._reason = _with_log(reason, self.resource.spec.task)
                 if not self.can_go_on:
                     self.end_files()
                 else:
                     self._note_end(FAILED)
+
+    def note_statistics(self) -> None:
+        """Keep the statistics at this moment."""
+        if self._crawl is not None and self.has_begun:
+            self.statistics = kept_of(self._crawl.statistics)
 
     def filled(self, spec: Spec) -> Spec:
         """Return a specification with the values of its secrets. It is kept and told nowhere.
@@ -135,7 +146,8 @@ class CrawlRun(Run):
 
     def had_ended(self, kept: Kept, files: Files | None = None) -> None:
         """Take over the end of an earlier run that could not tell the leader of it."""
-        self._state, self._reason = kept.end
+        self._state, reason = kept.end
+        self._reason = _with_log(reason, self.resource.spec.task)
         self._counts, self._shard_counts, self._files = kept.counts, kept.others, files
         self.end_files()
 
@@ -181,3 +193,12 @@ class CrawlRun(Run):
     def _counted(self) -> tuple[Counts, Mapping[int, Counts]]:
         crawl = self._crawl
         return super()._counted() if crawl is None else (crawl.counts, crawl.shard_counts)
+
+
+def _with_log(reason: str, task: str) -> str:
+    """Return a reason that says how to see the log of the task, if it names the log."""
+    return (
+        f"{reason.removesuffix(SEE_LOG)}; see crawler logs {task}"
+        if reason.endswith(SEE_LOG)
+        else reason
+    )

@@ -41,6 +41,9 @@ class Run:
         self._interrupted = self._charged = False
         self._counts = Counts()
         self._shard_counts: Mapping[int, Counts] = NO_SHARD_COUNTS
+        self.statistics = ""
+        """What the history is to keep of its statistics, as `kept_of` returns it; empty if it is
+        not known yet."""
         self._told: Report | None = None
         self.later_epoch = 0
         """An epoch above that of the run of which its state knows; 0 if it knows none."""

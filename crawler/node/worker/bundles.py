@@ -4,12 +4,12 @@ which spiders of projects it offers."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gevent.event import AsyncResult, Event
 from gevent.lock import BoundedSemaphore
 
-from crawler.clock import Clock
+from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.projects import Projects
 from crawler.coordination.store import Store
@@ -19,6 +19,7 @@ from crawler.deploy.places import damaged
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Retryable, Unavailable
 from crawler.logs import get_logger
 from crawler.model.projects import SHORT, Project, told_bundles
+from crawler.model.spiders import OfferedSpider, SpiderAbout, abouts_from
 from crawler.node.crew.program import Program, Unusable
 from crawler.node.worker.environments import Environments, in_thread
 from crawler.supervision import OnEnd, Supervisor
@@ -49,6 +50,8 @@ class WorkerBundles:
         """Where bundles come from; set before the first is needed."""
         self.on_offer: Callable[[], None] = lambda: None
         """Called when this worker offers other spiders than before."""
+        self.on_ready: Callable[[], None] = lambda: None
+        """Called when a bundle is not awaited any more."""
         self.used: Callable[[], Iterable[str]] = tuple
         """Returns the digests of the bundles that its runs have."""
         self._offers: dict[str, tuple[Project, str]] = {}
@@ -59,10 +62,14 @@ class WorkerBundles:
         """How often a bundle could not be made ready though it was here."""
         self._told: dict[str, str] = {}
         """Why bundles are not ready yet, as the log says already."""
+        self._awaited: set[str] = set()
+        """Bundles that runs under way are to go on with."""
         self._getting: set[str] = set()
         """Bundles that a greenlet gets for the offer."""
         self._slots = BoundedSemaphore(AT_ONCE)
         self._programs: dict[str, Program] = {}
+        self._described: dict[str, Mapping[str, SpiderAbout]] = {}
+        """What the spiders of each bundle show, by its digest."""
         self._under_way: dict[str, AsyncResult] = {}
         self._changed = Event()
 
@@ -70,25 +77,53 @@ class WorkerBundles:
 
     def ready(self, digest: str) -> Program:
         """Return the program of a bundle, once it is here with all that it needs. One greenlet at a
-        time gets a bundle; others wait for it."""
-        if digest in self._programs:
-            return self._programs[digest]
-        other = self._under_way.get(digest)
-        if other is not None:
-            found: Program = other.get()
-            return found
+        time gets a bundle; others wait for it, and one of them goes on if that is cut off."""
+        while digest not in self._programs:
+            other = self._under_way.get(digest)
+            if other is None:
+                return self._get_ready(digest)
+            other.get()
+        return self._programs[digest]
+
+    def _get_ready(self, digest: str) -> Program:
         mine = self._under_way[digest] = AsyncResult()
         try:
-            program = self._programs[digest] = self._made(digest)
-            mine.set(program)
+            self._programs[digest] = program = self._made(digest)
             return program
-        except BaseException as error:
-            mine.set_exception(error if isinstance(error, CrawlerError) else Unavailable("again"))
+        except CrawlerError as error:
+            mine.set_exception(error)
             raise
         finally:
             del self._under_way[digest]
+            if not mine.ready():
+                mine.set()
 
     # -- what the worker asks --------------------------------------------------------------------
+
+    def awaits(self, digest: str) -> bool:
+        """Return whether a bundle is not ready here yet. Then it is being made ready: `on_ready` is
+        called when that is over."""
+        if digest in self._programs or digest in self._refused:
+            return False
+        if digest not in self._awaited:
+            self._awaited.add(digest)
+            self._supervisor.spawn(f"bundle {digest[:SHORT]}", self._await, digest)
+        return True
+
+    def _await(self, digest: str) -> None:
+        """Have a bundle ready, or find that it cannot be run here."""
+        backoff = Backoff(most_s=AGAIN_S)
+        try:
+            while digest not in self._programs and digest not in self._refused:
+                try:
+                    self.ready(digest)
+                except Retryable:
+                    self._clock.sleep(backoff.next_s())
+        except Unusable:
+            self._refused.add(digest)
+        finally:
+            self._awaited.discard(digest)
+            self.on_ready()
 
     def spiders(self) -> frozenset[str]:
         """The spiders of projects that this worker offers, as `project/spider`."""
@@ -98,6 +133,13 @@ class WorkerBundles:
             if (version := project.version(digest)) is not None
             for spider in version.spiders
         )
+
+    def offered(self) -> Iterator[OfferedSpider]:
+        """Yield the same spiders with what their classes show."""
+        for project, digest in self._offers.values():
+            version, described = project.version(digest), self._described.get(digest, {})
+            for spider in version.spiders if version is not None else ():
+                yield OfferedSpider(spider, project.name, described.get(spider))
 
     def metadata(self) -> Mapping[str, str]:
         """What its registration says of bundles; nothing if there are none."""
@@ -182,6 +224,7 @@ class WorkerBundles:
     def _made(self, digest: str) -> Program:
         try:
             manifest = self._environments.find(digest) or self._fetched(digest)
+            self._described[digest] = abouts_from(manifest.described)
             return self._environments.program(digest, manifest)
         except NotFound as error:
             if digest in {v.digest for each in self._projects.all() for v in each.versions}:
@@ -214,6 +257,7 @@ class WorkerBundles:
         needed = {v.digest for each in self._projects.all() for v in each.versions}
         needed.update(self.used())
         self._programs = {k: each for k, each in self._programs.items() if k in needed}
+        self._described = {k: each for k, each in self._described.items() if k in needed}
         in_thread(self._environments.sweep, needed)
 
 

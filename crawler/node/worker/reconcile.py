@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crawler.model.records import Resource
 from crawler.node.run.naming import RunKey
 
 
@@ -26,3 +27,14 @@ def reconcile(desired: Mapping[str, RunKey], running: Mapping[str, RunKey]) -> A
     stop = [name for name, key in running.items() if desired.get(name) != key]
     start = [name for name, key in desired.items() if running.get(name) != key]
     return Actions(stop=sorted(stop), start=sorted(start))
+
+
+def is_rolled(run: Resource, desired: Resource) -> bool:
+    """Return whether the desired run is the very next one, and goes on with another bundle. Nobody
+    can have run the task in between, as each assignment has an epoch."""
+    return (
+        (desired.id, desired.generation) == (run.id, run.generation)
+        and desired.epoch == run.epoch + 1
+        and bool(run.digest and desired.digest)
+        and desired.digest != run.digest
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice, takewhile
 
 from gevent.event import Event
 
@@ -11,6 +13,7 @@ from crawler.clock import Clock
 from crawler.errors import CrawlerError
 from crawler.logs import get_logger
 from crawler.model.records import Leader, Report
+from crawler.model.run_statistics import RunStatistics
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.run.run import Run
 from crawler.node.worker.epochs import Epochs
@@ -25,6 +28,12 @@ CALL_BYTES = 50_000
 
 REPORT_BYTES = 150
 """The size of a report without its name, its reason and its shards, in bytes."""
+
+MOST_OVER = 10_000
+"""Of how many runs that are over the statistics wait for a leader."""
+
+STATISTICS_BYTES = 60
+"""The size of the statistics of a run without their text, in bytes."""
 
 SHARD_BYTES = 45
 """The largest size of the counts of one shard in a report, in bytes."""
@@ -53,6 +62,7 @@ class Reporter:
         self._settings = settings
         self._own_load = load
         self._now = Event()
+        self._over: deque[RunStatistics] = deque(maxlen=MOST_OVER)
         self.node_id = ""
         """The id under which this worker is registered; empty while it is not. Then it reports
         nothing."""
@@ -60,6 +70,13 @@ class Reporter:
     def soon(self) -> None:
         """Report without waiting for the end of the interval."""
         self._now.set()
+
+    def over(self, run: Run) -> None:
+        """Take the statistics of a run that does nothing more, for the history."""
+        if run.statistics:
+            id, epoch = run.key
+            shard = run.resource.spec.shard
+            self._over.append(RunStatistics(id, shard, epoch, run.statistics))
 
     def report_forever(self) -> None:
         """Report at once which runs have ended, and report counts at intervals."""
@@ -78,13 +95,17 @@ class Reporter:
         reports += [(None, protest) for protest in self._epochs.protests()]
         if not node_id or leader is None or not leader.address:
             return
-        if not reports and not self._own_load.due:
+        if not (reports or self._over or self._own_load.due):
             return
         deadline_s = self._clock.monotonic() + timeout_s
-        for part in _parts(reports) if reports else [[]]:
+        parts = list(_parts(reports)) or ([[]] if self._own_load.due else [])
+        for part in parts:
             left_s = deadline_s - self._clock.monotonic()
             if left_s > 0:
                 self._send(leader, node_id, part, left_s)
+        while self._over and (left_s := deadline_s - self._clock.monotonic()) > 0:
+            if not self._send_statistics(leader, node_id, left_s):
+                break
 
     def _send(self, leader: Leader, node_id: str, sent: list[RunReport], timeout_s: float) -> None:
         """Send reports. A report that was not accepted is sent again next time, with newer counts.
@@ -103,6 +124,28 @@ class Reporter:
         for run, report in sent:
             if run is not None and run.name not in refused:
                 run.told(report)
+
+    def _send_statistics(self, leader: Leader, node_id: str, timeout_s: float) -> bool:
+        """Send statistics of runs that are over. Those that the leader did not take are sent again
+        next time. Return whether it took them."""
+        sent = list(islice(self._over, _fitting(self._over)))
+        try:
+            self._observer.backend(leader).report(node_id, [], Call(timeout_s), over=sent)
+        except CrawlerError as error:
+            log.warning(
+                "statistics not delivered; trying again", leader=leader.id, error=str(error)
+            )
+            return False
+        for told in sent:
+            if self._over and self._over[0] is told:  # the oldest may have made room meanwhile
+                self._over.popleft()
+        return True
+
+
+def _fitting(told: Iterable[RunStatistics]) -> int:
+    """Return how many of the statistics fit into a call, and one at least."""
+    sizes = accumulate(STATISTICS_BYTES + len(each.id) + len(each.text) for each in told)
+    return max(1, sum(1 for _ in takewhile(lambda size: size <= CALL_BYTES, sizes)))
 
 
 def _report_of(run: Run) -> RunReport | None:

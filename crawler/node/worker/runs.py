@@ -24,6 +24,7 @@ from crawler.node.run.run import Run
 from crawler.node.run.run_logs import RunLogs
 from crawler.node.run.states import END_S
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import NoTracing, Tracing
 
 log = get_logger(__name__)
 
@@ -88,10 +89,15 @@ class Runs:
         most: int,
         with_secrets: Callable[[Run], AbstractContextManager[bool]] = lambda run: nullcontext(True),
         logs: RunLogs | None = None,
+        tracing: Tracing | None = None,
+        on_over: Callable[[Run], None] = lambda run: None,
     ) -> None:
         """`most` is how many run at once. `with_secrets` surrounds a run, and tells whether it can
-        begin. `logs` are those of the runs."""
+        begin. `logs` are those of the runs, `tracing` makes their spans. `on_over` takes each run
+        that does nothing more, whether it has ended or was stopped."""
+        self._tracing = tracing or NoTracing()
         self._logs = logs
+        self._on_over = on_over
         self._with_secrets = with_secrets
         self._most = most
         self._crew = crew
@@ -151,6 +157,9 @@ class Runs:
         greenlet.rawlink(self._free)
         greenlet.rawlink(lambda _: self._ended_in_order(run) if run in self._ending else None)
         greenlet.rawlink(lambda _: self._end_log(run))
+        if self._tracing.is_on:
+            began_ns = self._clock.time_ns()
+            greenlet.rawlink(lambda _: self._end_span(run, began_ns))
         self._runs[run.name] = (run, greenlet)
         log.info("run started", task=run.name, epoch=run.key.epoch)
 
@@ -165,6 +174,10 @@ class Runs:
             if run.ended:  # else another line says that it stopped
                 log.info("run ended", task=run.name, state=run.status().state.value)
             self._logs.end(run.resource)
+
+    def _end_span(self, run: Run, began_ns: int) -> None:
+        """Tell the traces how a run has ended."""
+        self._tracing.ran(run.resource, run.status(), began_ns, self._clock.time_ns())
 
     def adjust(self, resources: Iterable[Resource]) -> None:
         """Let runs that go on take over settings of their tasks that changed."""
@@ -309,8 +322,11 @@ class Runs:
             log.info("run stopped", task=run.name, epoch=run.key.epoch, ended=run.ended)
 
     def _execute(self, run: Run) -> None:
-        with self._with_secrets(run) as can_begin:
-            if can_begin:
-                self._crew.execute(run)
+        try:
+            with self._with_secrets(run) as can_begin:
+                if can_begin:
+                    self._crew.execute(run)
+        finally:
+            self._on_over(run)
         if run.ended:
             self._on_end()

@@ -8,7 +8,7 @@ reports go to the leader.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from crawler.metrics import Metrics
 from crawler.model.constraints import Taint
 from crawler.model.projects import BUNDLES
 from crawler.model.records import Node, Resource
+from crawler.model.spiders import OfferedSpider
 from crawler.node.crew.crew import Crew
 from crawler.node.membership.leader_observer import LeaderObserver
 from crawler.node.membership.membership import Session
@@ -49,12 +50,13 @@ from crawler.node.worker.fates import Fate
 from crawler.node.worker.measures import measure_worker
 from crawler.node.worker.own_load import OwnLoad
 from crawler.node.worker.past import Past
-from crawler.node.worker.reconcile import reconcile
+from crawler.node.worker.reconcile import is_rolled, reconcile
 from crawler.node.worker.reporter import Reporter
 from crawler.node.worker.run_secrets import RunSecrets
 from crawler.node.worker.runs import Runs
 from crawler.settings.sections import Settings
 from crawler.supervision import OnEnd, Supervisor
+from crawler.tracing.tracing import Tracing
 
 AGAIN_S = 0.5
 """The pause before another try to stop a run that did not stop, or to start one in its place."""
@@ -96,10 +98,12 @@ class Worker:
         hub: HubWatch | None = None,
         bundles: WorkerBundles | None = None,
         logs: RunLogs | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """The crew runs the crawls of tasks from `states`, and loads projects from `bundles`, if it
         can. `peers` replaces the gRPC clients of the leader, for tests. `hub` tells which callback
-        kept this worker from renewing its lease. `logs` are those of its runs."""
+        kept this worker from renewing its lease. `logs` are those of its runs, `tracing` makes
+        their spans."""
         self._store = store
         self._keys = keys = Keys(settings.coordination)
         self._settings = settings
@@ -119,7 +123,10 @@ class Worker:
         secrets = RunSecrets(Secrets(store, keys, Seals(settings.secrets.key)), clock)
         most = settings.worker.max_running
         self._logs = logs or RunLogs(settings.logs, settings.folder, clock)
-        self._runs = Runs(crew, clock, self._on_run_end, most, secrets.given, self._logs)
+        self._runs = Runs(
+            *(crew, clock, self._on_run_end, most, secrets.given, self._logs, tracing),
+            on_over=lambda run: self._reporter.over(run),
+        )
         items, url = Path(settings.folder, settings.worker.items), settings.items.url
         self.shared_items = SharedItems(items, url, clock) if url else None
         """Where finished items go; None if they stay here."""
@@ -134,6 +141,8 @@ class Worker:
         self._has_offer = Event()
         """Set when this worker offers spiders that its registration does not tell."""
         self._draining = False
+        self._held: Collection[str] = ()
+        """Tasks whose runs go on until another bundle is ready."""
         self._session: Session | None = None
         self._assignments: Assignments | None = None
         self._changed = Event()
@@ -154,6 +163,7 @@ class Worker:
         if self._bundles is not None:
             self._bundles.fetch = self._fetch
             self._bundles.on_offer = self._has_offer.set
+            self._bundles.on_ready = self._changed.set
             self._bundles.used = self._used
             self._bundles.start(supervisor)
             supervisor.spawn("offer", self._offer_forever, on_end=OnEnd.RESTART)
@@ -181,6 +191,15 @@ class Worker:
             taints=tuple(map(Taint.parse, given.taints)),
         )
         return self._with_bundles(node)
+
+    def offered(self) -> Sequence[OfferedSpider]:
+        """Return the spiders that this worker offers, with what their classes show."""
+        described = self._crew.described()
+        own = [
+            OfferedSpider(name, about=described.get(name))
+            for name in sorted(self._crew.spider_names())
+        ]
+        return [*own, *(self._bundles.offered() if self._bundles is not None else ())]
 
     def _with_bundles(self, node: Node) -> Node:
         """Return the registration with what this worker offers of projects by now."""
@@ -273,8 +292,13 @@ class Worker:
         if self._draining:
             return True
         desired = self._desired()
-        wanted = {name: RunKey(r.id, r.epoch) for name, r in desired.items()}
-        actions = reconcile(wanted, self._runs.known())
+        known = self._runs.known()
+        self._held = {name for name, each in desired.items() if self._awaits_bundle(each)}
+        wanted = {
+            name: known[name] if name in self._held else RunKey(each.id, each.epoch)
+            for name, each in desired.items()
+        }
+        actions = reconcile(wanted, known)
         self._stop(actions.stop)
         ending = self._runs.tend()
         self._runs.check()
@@ -286,6 +310,18 @@ class Worker:
                 self._runs.start(desired[name])
         self._reporter.soon()
         return self._runs.known() == wanted and not ending
+
+    def _awaits_bundle(self, resource: Resource) -> bool:
+        """Whether the present run of a task goes on for now, as the bundle with which the next one
+        is to go on is not ready here."""
+        if self._bundles is None or resource.name not in self._runs.known():
+            return False
+        run = self._runs.of(resource.name)
+        return (
+            is_rolled(run.resource, resource)
+            and not (run.waits or run.ended or run.stops)
+            and self._bundles.awaits(resource.digest)
+        )
 
     def _stop(self, names: Sequence[str]) -> None:
         """Stop runs. Those of tasks that went elsewhere, or begin again here, may end in order."""
@@ -372,4 +408,6 @@ class Worker:
         self._changed.set()
 
     def _on_run_end(self) -> None:
+        if self._held:
+            self._changed.set()
         self._reporter.soon()

@@ -48,6 +48,12 @@ def test_each_run_that_fails_is_told():
     assert first.key == second.key
 
 
+def test_an_earlier_run_is_not_told_after_a_later_one():
+    known, _ = stepped({}, seen(failed("7/2/2")), 1)
+    assert stepped(known, seen(failed("7/1/1")), 2)[1] == []
+    assert stepped(known, seen(failed("8/1/1")), 2)[1] != [], "it is another task"
+
+
 def test_what_lasts_ends_when_it_is_found_no_more_and_may_come_again():
     waits = Finding(WAITING, "t", "it waits")
     known, [first] = stepped({}, seen(waits), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -30,13 +31,16 @@ from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.policy import (
     LAST,
     STRATEGY,
+    DryRun,
     Explanation,
     Fault,
     Judgement,
+    Move,
     PluginView,
     Policy,
     SchedulerView,
     Score,
+    Share,
     WorkerVerdict,
 )
 from crawler.model.projects import Project, ProjectView
@@ -54,6 +58,7 @@ from crawler.model.records import (
 )
 from crawler.model.schedules import Schedule, ScheduleView, absent
 from crawler.model.secrets import Secret
+from crawler.model.sorting import TOLD_STATES, value_of
 from crawler.settings.sections import ApiSettings
 from tests.clients import Client
 
@@ -102,6 +107,7 @@ class FakeBackend:
         self.kept_projects = {}
         self.calls = []
         self.reports = []
+        self.over = []
         self.events, self.known_runs = [], []
         """What it knows of the history."""
         self.records = []
@@ -183,10 +189,13 @@ class FakeBackend:
         self._enter(call)
         if query.page_token.removesuffix("~") not in {"", *self.resources}:
             raise InvalidArgument(f"page_token: {query.page_token!r} is not one of ours")
-        found = [r for _, r in sorted(self.resources.items()) if query.admits(r)]
+        known = [r for _, r in sorted(self.resources.items()) if query.admits_in_any_state(r)]
+        counts = dict.fromkeys(TOLD_STATES, 0) | Counter(r.told_state for r in known)
+        found = [r for r in known if query.admits_state_of(r)]
         rest = [r for r in found if r.name > query.page_token]
+        rest.sort(key=value_of(query.sort), reverse=query.descending)
         page = rest[: query.page_size]
-        return Page(page, page[-1].name if len(page) < len(rest) else "", len(found))
+        return Page(page, page[-1].name if len(page) < len(rest) else "", len(found), counts)
 
     def nodes(self, call):
         self._enter(call)
@@ -206,6 +215,19 @@ class FakeBackend:
             raise InvalidArgument(f"strategy: {change.strategy!r} is unknown")
         self.policy, self.switched = change.applied_to(self.policy), True
         return self._view()
+
+    def dry_run(self, change, call):
+        self._enter(call)
+        if change.strategy not in (None, *STRATEGIES):
+            raise InvalidArgument(f"strategy: {change.strategy!r} is unknown")
+        return DryRun(
+            change.applied_to(self.policy),
+            *(3, 2, [Move("a", "", "w-1"), Move("b", "w-9", "w-1")]),
+            [Move("c", "", "", "no worker suits: w-1 has no GPU")],
+            *(5, 4, 1, [Move("d", "w-1", "w-2")]),
+            [Share("w-1", 5, 7, 6), Share("w-2", 0, 0, 1)],
+            [Fault("gold", "filter_nodes", "KeyError: 'karat'", "w-2")],
+        )
 
     def reset_scheduler(self, call):
         self._enter(call)
@@ -387,8 +409,9 @@ class FakeBackend:
         if channel != "ops":
             raise NotFound(f"no channel {channel!r}; there are: ops")
 
-    def report(self, node_id, reports, call, load):
+    def report(self, node_id, reports, call, load, over=()):
         self._enter(call)
+        self.over += over
         self.loads.append((node_id, load))
         self.reports += [(node_id, report) for report in reports]
         return [report.name for report in reports if report.name not in self.resources]
@@ -433,6 +456,11 @@ class FakeElection:
         return self.peers.backend(leader.address)
 
 
+def near(address):
+    """A client of a worker on this machine. One elsewhere refuses at once."""
+    return CrawlsClient(address if address.startswith("127.") else "127.0.0.1:1")
+
+
 class Master:
     """What a master has of the API, with a gRPC server on a free port; leads when given a
     backend."""
@@ -448,7 +476,7 @@ class Master:
         trail=None,
         clock=None,
         bundles=None,
-        reach=CrawlsClient,
+        reach=near,
         has_pages=False,
     ):
         self.settings = settings or ApiSettings()

@@ -26,9 +26,10 @@ from crawler.errors import (
     Unavailable,
 )
 from crawler.metrics import Metrics
-from crawler.model.records import Counts, Leader, State
+from crawler.model.records import Counts, Leader, Pause, State
+from crawler.model.sorting import TOLD_STATES
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import FakeBackend, Known, Master, body_of
+from tests.unit.api.fakes import WORKER, FakeBackend, Known, Master, body_of
 from tests.unit.api.test_metrics import of_queue
 
 RESOURCE = "/crawler/resource"
@@ -179,6 +180,50 @@ def test_listing_goes_page_by_page(web, backend):
     assert [each["name"] for each in done["resources"]] == ["task-3"]
     assert web.get(f"{RESOURCE}?state=lost").status_code == 400
     assert web.get(f"{RESOURCE}?pageToken=nonsense").status_code == 400
+
+
+def test_a_listing_is_searched_sorted_and_counted(web, backend):
+    for at, name in enumerate(["Books", "toys", "old-books", "games"]):
+        web.post(RESOURCE, json={"name": name, "spider": "shop" if at else "other"})
+        changed = backend.resources[name].replace(counts=Counts(pages=at, items=5))
+        backend.resources[name] = changed
+    backend.resources["toys"] = backend.resources["toys"].replace(paused=Pause("by me"))
+
+    def listed(**query):
+        page = body_of(web.get(RESOURCE, query_string=query))
+        return [each["name"] for each in page["resources"]], page["counts"]
+
+    none = dict.fromkeys(TOLD_STATES, 0)
+    assert listed() == (
+        ["Books", "games", "old-books", "toys"],
+        none | {"assigned": 3, "paused": 1},
+    )
+    assert listed(search="bOOK") == (["Books", "old-books"], none | {"assigned": 2})
+    assert listed(spider="shop", sort="pages") == (
+        ["toys", "old-books", "games"],
+        none | {"assigned": 2, "paused": 1},
+    )
+    assert listed(spider="shop", state="paused") == (["toys"], none | {"assigned": 2, "paused": 1})
+    assert listed(sort="items", descending="true")[0] == ["Books", "games", "old-books", "toys"]
+    assert listed(sort="pages", descending="true", node=WORKER.id)[0][0] == "games"
+    assert listed(node="w-1") == ([], none)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sort=age", "sort: 'age' is not allowed; allowed: name, state, spider, node, created, "),
+        ("descending=yes", "descending: 'yes' is not allowed; allowed: true, false"),
+        (f"search={'a' * 129}", "search: 'aaa"),
+        (f"spider={'a' * 257}", "spider: 'aaa"),
+        (f"node={'a' * 257}", "node: 'aaa"),
+        ("sorted=name", "'sorted' is not a field; did you mean sort?"),
+    ],
+)
+def test_a_listing_of_no_such_kind_is_refused(web, query, said):
+    answer = web.get(f"{RESOURCE}?{query}")
+    assert answer.status_code == 400
+    assert said in body_of(answer)["message"]
 
 
 def test_nodes(web):

@@ -18,7 +18,7 @@ from crawler.model.records import Query, Spec
 from crawler.model.schedules import ScheduleWish
 from crawler.node.crew import distant_crawls
 from crawler.settings.sections import ApiSettings
-from tests.unit.api.fakes import CALL, FakeBackend, Known, Master, client_of, running
+from tests.unit.api.fakes import CALL, WORKER, FakeBackend, Known, Master, client_of, running
 from tests.unit.api.test_worker_statistics import FOUND
 from tests.unit.node.test_crew_crawls import Process, Run, crawls_of
 
@@ -67,9 +67,17 @@ def test_a_list_has_its_own_tasks_alone_whatever_it_asks_for(ask):
         status, body = ask("GET", TASKS + query)
         assert (status, [each["name"] for each in body["resources"]]) == (200, ["mine"])
         assert (body["total"], body["nextPageToken"]) == (1, "")
+        assert sum(body["counts"].values()) == body["counts"]["assigned"] == 1, (
+            "others do not count"
+        )
+    for query in ("?search=E", "?sort=pages&descending=true", f"?node={WORKER.id}"):
+        status, body = ask("GET", TASKS + query)
+        assert (status, [each["name"] for each in body["resources"]]) == (200, ["mine"])
+        assert sum(body["counts"].values()) == body["total"] == 1
     for query in ("?label=team%3Db", "?label=zone%3Dy", "?label=team%3D"):
         status, body = ask("GET", TASKS + query)
         assert (status, body["resources"], body["total"]) == (200, [], 0)
+        assert set(body["counts"].values()) == {0}
     status, body = ask("GET", f"{TASKS}?label=team")
     assert (status, body["message"]) == (400, "label: 'team' is not allowed; allowed is KEY=VALUE")
 
@@ -111,6 +119,7 @@ def test_it_changes_its_own_tasks_alone_and_cannot_give_them_away(ask, backend):
     ("method", "path", "body"),
     [
         ("PUT", "/crawler/scheduler", {"strategy": "random"}),
+        ("POST", "/crawler/scheduler/dry-run", {"strategy": "random"}),
         ("DELETE", "/crawler/scheduler", {}),
         ("POST", "/crawler/node/2/drain", {}),
         ("POST", "/crawler/node/2/uncordon", {}),

@@ -21,6 +21,7 @@ from crawler.model.records import (
     Query,
     Report,
     Resource,
+    Sort,
     Spec,
     State,
     ToldState,
@@ -165,6 +166,7 @@ def test_what_another_master_means_and_we_do_not_know_is_an_error():
         Query(),
         Query(7, "token", State.DONE, shards=True, labels={"team": "a"}),
         Query(state=ToldState.STOPPED),
+        Query(search="ä", spider="shop/s", node="w-2", sort=Sort.ITEMS, descending=True),
     ],
 )
 def test_queries(query):
@@ -176,12 +178,25 @@ def test_queries(query):
         "state": state,
         "shards": query.shards,
         "labels": query.labels,
+        "search": query.search,
+        "spider": query.spider,
+        "node": query.node,
+        "sort": query.sort.value,
+        "descending": query.descending,
     }
+    read = task_schemas.load_query(codec.query_fields(message))
+    assert read == query
+
+
+def test_who_names_no_order_gets_the_tasks_by_name():
+    message = pb.ListResourcesRequest()
+    assert task_schemas.load_query(codec.query_fields(message)) == Query()
 
 
 def test_pages_and_nodes():
-    page = Page([RESOURCE, PENDING], "next", 9)
+    page = Page([RESOURCE, PENDING], "next", 9, {"pending": 4, "paused": 5})
     assert codec.page_from(codec.page_message(page)) == page
+    assert codec.page_from(pb.ListResourcesResponse(total=9)) == Page([], "", 9, {})
     for load in (LOADED, NodeLoad(WORKER, "worker", 1, 2), NodeLoad(MASTER, "master")):
         assert codec.node_from(codec.node_message(load)) == load
     nothing = NodeLoad(Node("w-3", "h:1", spiders=frozenset()), "worker")

@@ -23,9 +23,11 @@ ENDED = Event(
     labels=BOUND,
     counts=COUNTS,
     late=True,
+    statistics={"pages": 3, "statuses": {"200": 3}, "seconds": 0.5},
 )
 ADDED = Event(5, Kind.ADDED, Step.ASKED, "x", "7", 0)
 RUN = Run("x", "7", 4, 1, 2, RunState.DONE, "w-1", "books", 1, 2, 3, "over", "ann", COUNTS, BOUND)
+RUN = dataclasses.replace(RUN, statistics=ENDED.statistics)
 
 
 @pytest.fixture
@@ -52,8 +54,11 @@ def test_http_tells_the_same(backend):
     assert added["kind"] == "added"
     assert (ended["state"], ended["epoch"], ended["late"]) == ("done", "4", True)
     assert ended["counts"]["items"] == "2"
+    assert ended["statistics"] == ENDED.statistics
+    assert "statistics" not in added
     [run] = body_of(web.get("/crawler/runs?state=done&limit=5"))["runs"]
     assert (run["endedTime"], run["labels"], run["who"]) == ("3", BOUND, "ann")
+    assert run["statistics"] == ENDED.statistics
 
 
 @pytest.mark.parametrize(

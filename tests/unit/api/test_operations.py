@@ -6,6 +6,7 @@ from pathlib import Path
 from crawler.coordination.keys import MASTER, WORKER
 from crawler.node.node import Node
 from crawler.settings.sections import ApiSettings, Settings
+from crawler.settings.tracing import TracingSettings
 from tests.tls import Folder
 
 TEXT = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
@@ -33,7 +34,8 @@ def limits():
 
 def metrics(role, **more):
     """All that a node of that role shows, not started yet: it has not read the tokens."""
-    node = Node(role, Settings(api=ApiSettings(open=True), **more))
+    tracing = TracingSettings("http://127.0.0.1:1")
+    node = Node(role, Settings(api=ApiSettings(open=True), tracing=tracing, **more))
     shown = node.app.test_client().get("/metrics").text
     node.stop()
     return shown

@@ -72,9 +72,9 @@ class FakeCrawls:
 
 
 @contextmanager
-def serving(crawls):
+def serving(crawls, offered=tuple):
     """The address of a worker's gRPC server."""
-    servicer = CrawlsServicer(crawls)
+    servicer = CrawlsServicer(crawls, offered=offered)
     server = RpcServer("127.0.0.1:0", Health(), Metrics(), ApiSettings(), servicer=servicer)
     server.start()
     yield f"127.0.0.1:{server.port}"

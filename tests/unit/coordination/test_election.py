@@ -11,7 +11,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost
 from crawler.model.records import Leader
 from crawler.settings.sections import CoordinationSettings
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 KEYS = Keys(CoordinationSettings())
 
@@ -105,7 +105,7 @@ def test_a_candidate_whose_key_was_deleted_knows(stand, store):
     one, two = stand(store, "1", "2")
     store.txn([], [Delete(KEYS.candidate(two.lease.id))])
     one.lease.revoke()
-    two.greenlet.join(5)
+    two.greenlet.join(PATIENCE_S)
     assert isinstance(two.greenlet.exception, LeadershipLost)
 
 

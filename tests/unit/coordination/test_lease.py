@@ -159,7 +159,7 @@ def defective(monkeypatch):
     renewer, hub, supervisor = Defective(), HubWatch(5.0), Supervisor("test")
     store = MemoryStore()
     monkeypatch.setattr(store, "renewer", lambda: renewer)
-    lease = Lease.grant(store, 2, SystemClock())
+    lease = Lease.grant(store, 4, SystemClock())
     hub.start()
     lease.keep(supervisor, hub)
     yield renewer, lease

@@ -14,6 +14,7 @@ from crawler.coordination.store import Delete, Put
 from crawler.errors import LeadershipLost, OutcomeUnknown, StoreRefused, Unavailable
 from crawler.model.records import Leadership, Resource, Spec
 from crawler.settings.sections import CoordinationSettings
+from tests.waiting import PATIENCE_S
 
 
 class Silent(MemoryStore):
@@ -318,7 +319,7 @@ def test_several_batches_are_on_their_way_at_once(gated, held):
     assert told == [f"n{n}" for n in range(CHANGES)]
     for gate in gated.gates:
         gate.set()
-    running.join(5)
+    running.join(PATIENCE_S)
     assert told == [f"n{n}" for n in range((AHEAD + 1) * CHANGES)]
 
 
@@ -328,7 +329,7 @@ def test_a_batch_that_moves_the_mark_of_the_ids_goes_alone(gated, held):
         settle()
         assert len(gated.gates) == sent
         gated.gates[-1].set()
-    running.join(5)
+    running.join(PATIENCE_S)
     assert told == [f"n{n}" for n in range((AHEAD + 1) * CHANGES)]
 
 
@@ -342,7 +343,7 @@ def test_what_became_of_a_batch_is_told_even_if_the_one_before_it_fails(gated, h
     assert told == []
     for gate in gated.gates[1:]:
         gate.set()
-    running.join(5)
+    running.join(PATIENCE_S)
     assert told == [*(f"n{n}" for n in range(CHANGES, AHEAD * CHANGES)), "error"]
     assert len(gated.gates) == AHEAD, "nothing more is sent after an error"
 

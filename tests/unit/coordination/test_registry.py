@@ -1,6 +1,7 @@
 """Registrations: one node per id, one number per master, and how sets of nodes differ."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,40 @@ def test_an_id_has_one_holder_and_another_incarnation_after_it(store):
     lease.revoke()
     again, _ = register(store, WORKER, "w-1")
     assert again.incarnation > first.incarnation
+
+
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["before the read", "before the write", "after it"])
+def test_an_offer_never_overwrites_that_its_node_is_about_to_leave(store, monkeypatch, at):
+    node, lease = register(store, WORKER, "w-1")
+    registry, key = Registry(store, KEYS, WORKER), KEYS.registration(WORKER, "w-1")
+    whole, calls = store.txn, []
+
+    def txn(*given):
+        calls.append(given)
+        if len(calls) == at + 1:
+            monkeypatch.setattr(store, "txn", whole)
+            registry.announce_draining(node, lease)
+            monkeypatch.setattr(store, "txn", txn)
+        return whole(*given)
+
+    monkeypatch.setattr(store, "txn", txn)
+    registry.announce(replace(node, spiders=frozenset({"shop/films"})), lease)
+    if at == 2:
+        registry.announce_draining(node, lease)
+    told = decode_registration(store.get(key))
+    assert (told.draining, told.incarnation) == (True, node.incarnation)
+    assert ("shop/films" in (told.spiders or ())) == (at < 2)
+
+
+def test_an_offer_of_a_node_that_is_gone_or_has_come_back_changes_nothing(store):
+    node, lease = register(store, WORKER, "w-1")
+    registry, key = Registry(store, KEYS, WORKER), KEYS.registration(WORKER, "w-1")
+    lease.revoke()
+    registry.announce(node, lease)
+    assert store.get(key) is None
+    _, lease = register(store, WORKER, "w-1", "h:2")
+    registry.announce(replace(node, spiders=frozenset({"shop/films"})), lease)
+    assert decode_registration(store.get(key)).address == "h:2"
 
 
 def test_live_masters_have_different_numbers_and_free_ones_are_used_again(store):

@@ -171,7 +171,7 @@ def test_an_action_says_what_came_of_it(signed_in, shop):
 
 def test_why_it_is_where_it_is_has_the_verdict_of_each_plugin(signed_in, shop):
     text = signed_in().see("/tasks/shop")
-    assert "w-1 gpu has no GPU" in text
+    assert "w-1 gpu: has no GPU" in text
     assert "w-2 first choice 1 -2 spread zone=a 0.5 × 10 3" in text
     assert "w-3 if no other can" in text
     assert "The plugin gold was skipped at filter_nodes: KeyError: 'karat'" in text

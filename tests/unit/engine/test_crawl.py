@@ -17,6 +17,7 @@ from crawler.engine.download.body_memory import BodyMemory
 from crawler.engine.http.messages import FetchError
 from crawler.model.records import State
 from tests.unit.engine.fakes import FakeFetcher, ListSink, crawl_of, page, shared
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_nothing_is_sent_while_there_is_no_memory_for_an_answer(clock):
     settle()
     assert fetcher.sent == []
     parts.held.give_back(1)
-    running.join(1)
+    running.join(PATIENCE_S)
     assert crawl.counts.pages == 1
     parts.held.give_back(9)
 
@@ -165,7 +166,7 @@ def test_items_reach_the_sink_within_a_second_of_a_slow_crawl(clock):
     clock.advance(1.0)
     assert it.sink.calls == ["open", "flush"]
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)
     assert it.sink.calls[-1] == "close"
 
 
@@ -177,7 +178,7 @@ def test_stop_breaks_off_what_is_in_flight_and_frees_its_turns(clock):
     settle()
     assert len(fetcher.sent) == 3
     crawl.stop()
-    greenlet.join(1)
+    greenlet.join(PATIENCE_S)
     assert greenlet.dead
     assert crawl.stopped
     assert len(fetcher.cancelled) == 3
@@ -290,7 +291,7 @@ def test_start_requests_are_taken_as_they_are_needed(clock):
     it = Running(clock, spider_of(start=start), fetcher, concurrency=4)
     assert START_AHEAD <= len(taken) <= START_AHEAD + 10
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)
     assert it.greenlet.dead
 
 

@@ -29,7 +29,7 @@ class Names:
     def ask(self, origin):
         wanted = len(self.found) + 1
         self.resolver.ask(origin, self.found.append)
-        eventually(lambda: len(self.found) >= wanted, within_s=5)
+        eventually(lambda: len(self.found) >= wanted)
         return self.found[-1]
 
 
@@ -66,7 +66,7 @@ def test_a_failure_prints_nothing(names, capfd):
 def test_all_who_ask_meanwhile_share_one_look_up(names):
     for _ in range(5):
         names.resolver.ask("https://host", names.found.append)
-    eventually(lambda: len(names.found) == 5, within_s=5)
+    eventually(lambda: len(names.found) == 5)
     assert names.asked == [("host", 443)]
     assert len({id(name) for name in names.found}) == 1
 
@@ -96,4 +96,4 @@ def test_nobody_who_closes_it_waits_for_a_look_up_under_way():
     resolver.close()
     assert not found
     answer.set()
-    eventually(lambda: found, within_s=5)
+    eventually(lambda: found)

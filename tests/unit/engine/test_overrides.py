@@ -49,8 +49,8 @@ def test_every_fault_is_told_and_unknown_keys_are_faults():
     with pytest.raises(InvalidArgument) as raised:
         override(CrawlSettings(), {"delay": 1, "retries": -1}, "custom_settings")
     text = str(raised.value)
-    told = "unknown crawl setting; did you mean delay_s?; allowed: adaptive,"
-    assert f"custom_settings.delay: {told}" in text
+    assert "custom_settings.delay: unknown crawl setting; did you mean delay_s?" in text
+    assert "adaptive" not in text, "nobody reads seventy names"
     assert "custom_settings.retries: -1 is not allowed" in text
 
 

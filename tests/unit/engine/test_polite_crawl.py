@@ -153,7 +153,7 @@ def test_hosts_that_do_not_answer_leave_their_slots_to_others(clock):
     it.advance(PATIENCE_S)
     assert len(it.moments("http://h")) == 100
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)
 
 
 def test_slots_are_kept_where_the_setting_says_so(clock):
@@ -165,7 +165,7 @@ def test_slots_are_kept_where_the_setting_says_so(clock):
         it.advance(PATIENCE_S)
     assert it.moments("http://h") == []
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)
 
 
 def test_a_slow_host_is_sent_no_more_at_once_than_slots(clock):
@@ -175,7 +175,7 @@ def test_a_slow_host_is_sent_no_more_at_once_than_slots(clock):
     it.advance(5 * PATIENCE_S)
     assert len(it.fetcher.sent) == 1
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)
 
 
 def test_start_requests_of_one_host_do_not_hold_up_those_of_the_next(clock):
@@ -187,4 +187,4 @@ def test_start_requests_of_one_host_do_not_hold_up_those_of_the_next(clock):
     it = Running(clock, spider_of(start=start), delay_s=1.0)
     assert {call.url.split("/")[2] for _, call in it.fetcher.sent} == {f"h{n}" for n in range(5)}
     it.crawl.stop()
-    it.greenlet.join(1)
+    it.greenlet.join(PATIENCE_S)

@@ -27,6 +27,7 @@ from tests.switches import CUTS, cut_at_each_switch
 from tests.unit.engine.fakes import page
 from tests.unit.engine.shards import Failing, World
 from tests.unit.engine.test_checkpoints import ALL, PAGES, File, Numbers
+from tests.waiting import PATIENCE_S
 
 
 def pages_are(world, count):
@@ -175,7 +176,7 @@ def test_what_waits_for_the_disk_when_a_shard_is_cut_off_is_told_with_its_step()
         shard.greenlet.kill(block=False)
         settle(3)
         disk.gate.set()
-        shard.greenlet.join(5)
+        shard.greenlet.join(PATIENCE_S)
         shard.begin()
     world.finish()
     assert world.items() == {(page,): 1 for page in range(81)}

@@ -13,7 +13,7 @@ from crawler.errors import NotFound
 from tests.site import Site
 from tests.site.crawling import ListSink, Titles, run, running_engine, spec
 from tests.unit.engine.fakes import FakeFetcher, crawl_of, shared
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Counting(Spider):
@@ -42,7 +42,7 @@ def test_an_engine_sums_up_crawls_that_run_and_that_have_ended():
         assert statistics.of("counting").finish_reason == ""
         assert not never.running
         third.stop()
-        greenlet.join(5)
+        greenlet.join(PATIENCE_S)
         eventually(lambda: statistics.all()[0].finish_reason == "stopped")
         assert statistics.totals().sums["pages"] == 3
         with pytest.raises(NotFound, match="no statistics of task 'titles' here"):
@@ -72,7 +72,11 @@ def test_a_crawl_that_ends_while_all_are_summed_up_is_counted_once():
     for crawl in (crawls[0], crawls[-1]):
         crawl.ended.set()
     eventually(lambda: len(statistics.all()) == len(crawls) and statistics.all()[-1])
-    assert adding.get(5).sums["pages"] == statistics.totals().sums["pages"] == len(crawls)
+    assert (
+        adding.get(timeout=PATIENCE_S).sums["pages"]
+        == statistics.totals().sums["pages"]
+        == len(crawls)
+    )
     assert statistics.totals().filtered == {"duplicate": len(crawls)}
 
 

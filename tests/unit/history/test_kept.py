@@ -12,6 +12,7 @@ from crawler.history.kept import KeptHistory
 from crawler.history.store import HistoryStore
 from crawler.metrics import Metrics
 from crawler.model.history import Kind, RunQuery, RunState
+from crawler.model.run_statistics import RunStatistics
 from crawler.supervision import Supervisor
 from tests.history_stores import added, changes, life
 from tests.waiting import eventually
@@ -76,6 +77,21 @@ def test_what_is_noted_is_written_and_read(scene):
     assert scene.metric("crawler_history_events_total") == 4
 
 
+def test_statistics_wait_for_a_database_that_is_away_but_not_without_limit(scene, monkeypatch):
+    monkeypatch.setattr(kept, "MOST_STATISTICS", 2)
+    scene.folder.rmdir()
+    told = [RunStatistics("1000", 0, epoch, '{"pages":3}') for epoch in (1, 2, 3)]
+    scene.history.note_statistics(told)
+    scene.note(life())
+    assert scene.metric('crawler_queue_refused_total{queue="history"}') == 1
+    scene.folder.mkdir()
+    eventually(lambda: scene.kinds() == ENDED, what="all is written")
+    eventually(
+        lambda: scene.history.runs(RunQuery(), 5.0)[0].statistics == {"pages": 3},
+        what="the statistics are there, too",
+    )
+
+
 def test_callers_do_not_learn_what_the_database_says_of_itself(scene, monkeypatch, caplog):
     scene.note(life())
     eventually(lambda: scene.kinds() == ENDED, what="it is open")
@@ -121,10 +137,13 @@ def test_what_a_database_does_not_take_at_once_is_written_later(scene, monkeypat
     eventually(lambda: scene.history._store and scene.history._store.is_ready, what="it is open")
     with monkeypatch.context() as away:
         away.setattr(HistoryStore, "write", _away)
+        away.setattr(HistoryStore, "write_statistics", _away)
+        scene.history.note_statistics([RunStatistics("1000", 0, 1, '{"pages":3}')])
         scene.note(life())
         failures = "crawler_history_failures_total"
         eventually(lambda: scene.metric(failures), what="the database is away")
     eventually(lambda: scene.kinds() == ENDED, what="all is written")
+    assert scene.history.runs(RunQuery(), 5.0)[0].statistics == {"pages": 3}
 
 
 def test_the_database_of_another_cluster_is_neither_written_nor_read(scene):

@@ -82,7 +82,14 @@ class Stage:
     def settings(self, *rules, **more):
         return AlertSettings(CHANNELS, [RuleOfSettings(*rule) for rule in rules], **more)
 
-    def lead(self, *rules, **more):
+    def follow(self):
+        """The mirrors of a master that does not lead."""
+        mirrors = Mirrors(self.store, KEYS, self.clock, lambda: None)
+        mirrors.start(self.supervisor)
+        settle()
+        return mirrors
+
+    def lead(self, *rules, mirrors=None, **more):
         """Another master leads from now on."""
         for term in self.terms:
             term.stop()
@@ -90,8 +97,7 @@ class Stage:
         key = f"{KEYS.election}{len(self.terms)}"
         ctx.leadership = Leadership(key, self.store.txn([], [Put(key, b"m")]).revision)
         ctx.clock, ctx.history, ctx.schedules = self.clock, self.history, NoSchedules()
-        ctx.mirrors = Mirrors(self.store, KEYS, self.clock, lambda: None)
-        ctx.mirrors.start(self.supervisor)
+        ctx.mirrors = mirrors or self.follow()
         ctx.alerts = Alerts(self.store, KEYS, self.clock)
         ctx.alerts.mirror.start(self.supervisor)
         settings = self.settings(*rules, **more)
@@ -152,6 +158,90 @@ def test_a_failed_run_is_told_to_each_channel_once_and_its_recovery_once(stage):
     stage.put(ended(run=2))
     stage.pass_(10)
     assert sorted(stage.take_told()) == [("chat", [WELL]), ("ops", [WELL])]
+
+
+def put_all(stage, *tasks):
+    """Store these one after the other, before anybody looks."""
+    for task in tasks:
+        stage.store.txn([], [Put(KEYS.resource(task.name), encode(task))])
+    stage.pass_(1.0)
+
+
+def failed(run, reason):
+    return ended(State.FAILED, run=run, reason=reason)
+
+
+def again(run):
+    return stored(run=run, generation=run)
+
+
+def test_a_failed_run_is_told_though_the_task_was_begun_again_before_anybody_looked(stage):
+    stage.lead(("failed", "failed", {}, ["ops"]))
+    put_all(stage, failed(1, "boom"), again(2))
+    stage.pass_(30)
+    assert stage.take_told() == [("ops", [FIRING])]
+    put_all(stage, ended(run=2), again(3))
+    stage.pass_(30)
+    assert stage.take_told() == [("ops", [WELL])]
+
+
+def test_an_end_that_cannot_be_stored_at_first_is_told_later(stage, monkeypatch):
+    stage.lead(("failed", "failed", {}, ["ops"]))
+
+    def failing(self, leadership, alert):
+        raise Unavailable("etcd is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(Alerts, "put", failing)
+        put_all(stage, failed(1, "boom"), again(2))
+        stage.pass_(5)
+    stage.pass_(30)
+    assert stage.take_told() == [("ops", [FIRING])]
+
+
+def test_each_of_several_runs_that_failed_between_two_looks_is_told(stage):
+    stage.lead(("failed", "failed", {}, ["ops"]))
+    put_all(stage, failed(1, "one"), again(2), failed(2, "two"), again(3), failed(3, "three"))
+    stage.pass_(30)
+    [(_, [(*_, text)])] = stage.take_told()
+    for reason in ("one", "two", "three"):
+        assert text.count(f"it failed: {reason}") == 1
+    stage.pass_(60)
+    assert stage.take_told() == []
+
+
+def test_a_run_that_failed_and_the_next_one_that_ended_well_before_anybody_looked(stage):
+    stage.lead(("failed", "failed", {}, ["ops"]))
+    put_all(stage, failed(1, "boom"), again(2), ended(run=2))
+    stage.pass_(30)
+    told = [each for _, told in stage.take_told() for each in told]
+    assert told[-1] == WELL
+    assert stage.last.alerts[-1].text == "it failed: boom"
+
+
+def test_the_next_leader_judges_the_ends_that_the_last_one_has_not(stage):
+    stage.lead(("failed", "failed", {}, ["ops"]))
+    stage.put(failed(1, "boom"))
+    stage.take_told()
+    first = stage.terms[-1]
+    mirrors = stage.follow()
+    first.stop()
+    put_all(stage, again(2), failed(2, "boom"), again(3))
+    stage.lead(("failed", "failed", {}, ["ops"]), mirrors=mirrors)
+    stage.pass_(60)
+    assert stage.take_told() == [("ops", [FIRING])], (
+        "the second run's, and not the first one's again"
+    )
+    assert stage.last.alerts[0].mark.endswith("/2/2")
+
+
+def test_ends_before_there_were_rules_are_not_told_though_tasks_were_begun_again(stage):
+    stage.lead()
+    put_all(stage, failed(1, "boom"), again(2))
+    rule = AlertRule("failed", When.FAILED, channels=("ops",))
+    stage.ctx.alerts.put_rule(stage.ctx.leadership, rule)
+    stage.pass_(60)
+    assert stage.take_told() == []
 
 
 def test_the_next_leader_neither_repeats_nor_forgets(stage):

@@ -20,7 +20,7 @@ from crawler.node.crew.page import Page
 from crawler.node.crew.process import CrawlProcess
 from crawler.node.crew.spawner import Born, SpawnFailed
 from crawler.settings.sections import Settings
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 HELLO = {"spiders": ["tree"], "pid": 1}
 FIGURES = {
@@ -82,7 +82,7 @@ def sleeper(process):
     process.start(sleeper, "")
     yield sleeper
     sleeper.close()
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     process._supervisor.stop()
 
 
@@ -109,7 +109,7 @@ STATUS = {
 def test_it_serves_when_it_has_greeted(process, sleeper, told):
     assert not process.is_serving
     sleeper.tell("hello", HELLO)
-    assert process.greeted.wait(10)
+    assert process.greeted.wait(PATIENCE_S)
     assert process.is_serving
     assert process.spiders == {"tree"}
     assert told == []
@@ -117,7 +117,7 @@ def test_it_serves_when_it_has_greeted(process, sleeper, told):
 
 def test_it_serves_nobody_without_spiders(process, sleeper):
     sleeper.tell("hello", {"fault": "no spiders"})
-    assert process.greeted.wait(10)
+    assert process.greeted.wait(PATIENCE_S)
     assert not process.is_serving
     assert (process.fault, process.why) == ("no spiders", "no spiders")
 
@@ -172,7 +172,7 @@ def test_its_totals_are_numbers(process, sleeper):
 def test_a_process_that_talks_nonsense_is_killed(process, sleeper, kind, body):
     run_of(process)
     sleeper.tell(kind, body)
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     assert process.status == -signal.SIGKILL
     assert "cannot be understood" in process.why
     assert process.totals.sums["pages"] == 0
@@ -180,7 +180,7 @@ def test_a_process_that_talks_nonsense_is_killed(process, sleeper, kind, body):
 
 def test_a_process_that_sends_a_huge_message_is_killed(process, sleeper):
     sleeper.channel._socket.sendall(struct.pack("<I", 2**31))
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     assert process.status == -signal.SIGKILL
 
 
@@ -195,7 +195,7 @@ def test_a_process_that_does_not_read_is_killed_unless_it_computes(
         sleeper.page.enter(1)
     for _ in range(5):
         process.tell("much", b"x" * 1_000_000)
-    assert process.gone.wait(0.5 if computes else 10) is not computes
+    assert process.gone.wait(0.5 if computes else PATIENCE_S) is not computes
 
 
 def test_a_process_that_closes_its_channel_is_killed_and_its_last_word_counts(
@@ -205,7 +205,7 @@ def test_a_process_that_closes_its_channel_is_killed_and_its_last_word_counts(
     sleeper.tell("ended", [1, "last"])
     sleeper.channel.flush()
     sleeper.channel.close()
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     assert told == [("ended", [1, "last"]), ("gone", None)]
 
 
@@ -213,8 +213,8 @@ def test_a_process_that_never_greets_is_killed(process, monkeypatch):
     monkeypatch.setattr("crawler.node.crew.process.HELLO_S", 0.05)
     sleeper = Sleeper()
     process.start(sleeper, "")
-    assert process.greeted.wait(10)
-    assert process.gone.wait(10)
+    assert process.greeted.wait(PATIENCE_S)
+    assert process.gone.wait(PATIENCE_S)
     assert not process.is_serving
     assert "did not load its spiders" in process.why
     sleeper.close()
@@ -238,7 +238,7 @@ def test_a_process_that_is_gone_can_still_be_asked(process, sleeper):
     sleeper.page.tell("http://a.example/")
     sleeper.page.enter(1)
     sleeper.process.kill()
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     eventually(lambda: process._page._last)
     assert process.glance()[:2] == (1, 1)
     assert process.stack() == ""
@@ -253,7 +253,7 @@ def test_what_a_process_has_taken_is_noted_before_its_worker_ends_it(
 ):
     monkeypatch.setattr("crawler.node.crew.process.cpu_of", lambda pid: 1.5)
     end(process)
-    assert process.gone.wait(10)
+    assert process.gone.wait(PATIENCE_S)
     monkeypatch.setattr("crawler.node.crew.process.cpu_of", lambda pid: 99.0)  # somebody else
     process.look()
     assert process.cpu_s == 1.5

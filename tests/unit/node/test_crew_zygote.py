@@ -11,7 +11,7 @@ import pytest
 from crawler.node.crew import spawner, zygote
 from crawler.node.crew.spawner import SpawnFailed
 from tests.guards import Ending
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_worker_hears_that_there_can_be_no_more(told_by):
     eventually(lambda: worker._waiting)
     mine.send(json.dumps({"failed": 1, "why": "no memory"}).encode())
     with pytest.raises(SpawnFailed, match="no memory"):
-        asking.get(timeout=10)
+        asking.get(timeout=PATIENCE_S)
     assert not worker.ended.is_set()
 
 
@@ -97,6 +97,6 @@ def test_the_end_of_a_zygote_is_the_end_of_all_that_wait(told_by):
     os.kill(worker.pid, signal.SIGKILL)
     mine.shutdown(sockets.SHUT_RDWR)
     with pytest.raises(SpawnFailed, match="has ended"):
-        asking.get(timeout=10)
+        asking.get(timeout=PATIENCE_S)
     assert worker.ended.is_set()
     assert worker.exit_of(12345) is None

@@ -12,7 +12,7 @@ from crawler.node.guard.killing import is_gone
 from crawler.node.guard.page import Page
 from crawler.node.guard.spawned import Spawned
 from tests.unit.node.test_guard import Crawling
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 IN_ORDER = ("exit code 0", "unknown")
 """How it ends. gevent's own watch of children may have asked before this one."""
@@ -46,7 +46,7 @@ class Stage:
 
     def end(self):
         self.node.end()
-        assert self.guard.wait(20.0), "it ends with its node"
+        assert self.guard.wait(PATIENCE_S), "it ends with its node"
         self.crawling.end()
         self.page.close()
 
@@ -62,7 +62,7 @@ def test_a_node_that_dies_takes_its_crawl_processes_with_it(stage, capfd):
     stage.begin().watch()
     stage.node.die()
     eventually(lambda: stage.crawling.gone, what="it is killed")
-    assert stage.guard.wait(20.0) in IN_ORDER
+    assert stage.guard.wait(PATIENCE_S) in IN_ORDER
     told = capfd.readouterr().err
     assert "WARNING the process of this node has ended" in told
     assert "killed 1 crawl processes, and had no lease to revoke" in told
@@ -73,7 +73,7 @@ def test_a_node_that_says_nothing_more_and_lives_is_guarded_all_the_same(stage):
     assert not stage.guard.wait(0.2)
     assert not stage.crawling.gone
     stage.node.die()
-    assert stage.guard.wait(20.0) in IN_ORDER
+    assert stage.guard.wait(PATIENCE_S) in IN_ORDER
     assert stage.crawling.gone
 
 
@@ -82,7 +82,7 @@ def test_what_a_node_said_last_counts(stage):
     stage.begin().watch().hang_up()
     stage.node.die()
     os.kill(stage.guard.pid, signal.SIGCONT)
-    assert stage.guard.wait(20.0) in IN_ORDER
+    assert stage.guard.wait(PATIENCE_S) in IN_ORDER
     assert stage.crawling.gone
 
 
@@ -92,12 +92,12 @@ def test_a_node_that_goes_in_order_changes_nothing_though_it_dies_right_then(sta
     stage.guard.send(messages.GO)
     stage.node.die()
     os.kill(stage.guard.pid, signal.SIGCONT)
-    assert stage.guard.wait(20.0) in IN_ORDER
+    assert stage.guard.wait(PATIENCE_S) in IN_ORDER
     assert not stage.crawling.gone
 
 
 def test_a_node_that_dies_before_its_first_word_leaves_no_guard(stage):
-    assert stage.hang_up().guard.wait(20.0) in IN_ORDER
+    assert stage.hang_up().guard.wait(PATIENCE_S) in IN_ORDER
 
 
 def test_it_has_nothing_open_but_what_it_was_given(stage):

@@ -4,6 +4,7 @@ import pytest
 
 from crawler.alerts.channels import Channels
 from crawler.alerts.rules import Rules
+from crawler.api.backend import Call
 from crawler.clock import ManualClock
 from crawler.coordination.alerts import Alerts
 from crawler.coordination.election import Election
@@ -18,12 +19,14 @@ from crawler.coordination.secrets import Secrets
 from crawler.coordination.store import Delete, Put
 from crawler.coordination.tokens import Tokens
 from crawler.coordination.tombstones import Tombstones
-from crawler.errors import Conflict, InvalidArgument, LeadershipLost
+from crawler.errors import Conflict, InvalidArgument, LeadershipLost, Overloaded
 from crawler.model.policy import Policy, PolicyChange
 from crawler.model.records import Leadership, Node, Spec, State
+from crawler.node.master import dry_runs
 from crawler.node.master.explain import waits_for
 from crawler.node.master.leader_context import LeaderContext, Refusals
 from crawler.node.master.mirrors import Mirrors
+from crawler.node.master.placement import Placer
 from crawler.node.master.policy import PolicyControl
 from crawler.node.master.policy_requests import PolicyRequests
 from crawler.scheduler.framework import Framework
@@ -32,6 +35,7 @@ from crawler.settings.scheduler import SchedulerSettings
 from crawler.settings.sections import CoordinationSettings
 from tests.unit.node.scene import W1, Scene, stored
 
+CALL = Call(60.0)
 KEYS = Keys(CoordinationSettings())
 NODE = KEYS.node_id("worker", "1")
 
@@ -42,6 +46,8 @@ class Leader(PolicyRequests):
     def __init__(self, ctx, stage):
         super().__init__(ctx, stage)
         self.framework = ctx.framework
+        self.resources = ctx.mirrors.resources
+        stage.placer = Placer(ctx.mirrors.cluster_state, ctx.framework, ctx.settings)
         self.apply = PolicyControl(ctx).apply
 
 
@@ -52,6 +58,8 @@ class Stage:
         self.clock = ManualClock()
         self.store = store or MemoryStore(self.clock)
         self.woken = 0
+        self.placer = None
+        """The placer of the last leader."""
 
     def leader(self, *plugins):
         candidates = self.store.range(KEYS.election).items
@@ -132,6 +140,26 @@ def test_a_decision_is_carried_out_between_passes_only(stage):
     assert stage.woken == 1
     assert leader.apply()
     assert framework.policy.strategy == "random"
+
+
+def test_there_is_one_dry_run_at_a_time_and_others_run_in_between(stage, monkeypatch):
+    leader = stage.leader()
+    turns = []
+
+    def meanwhile():
+        with pytest.raises(Overloaded, match="another dry run goes on"):
+            leader.dry_run(PolicyChange("random"), CALL)
+        turns.append(len(stage.decided()))
+
+    monkeypatch.setattr(dry_runs, "give_turn", meanwhile)
+    monkeypatch.setattr(dry_runs, "SLICE_S", 0.0)
+    names = [f"task-{number}" for number in range(60)]
+    leader.resources.adopt([(KEYS.resource(name), stored(name)) for name in names], 1)
+    leader.dry_run(PolicyChange("random"), CALL)
+    assert turns
+    assert set(turns) == {0}
+    monkeypatch.setattr(dry_runs, "give_turn", lambda: None)
+    assert leader.dry_run(PolicyChange("random"), CALL).policy == Policy("random")
 
 
 class Meanwhile(MemoryStore):

@@ -9,6 +9,7 @@ from crawler.coordination.sealing import CannotUnseal, NoKey
 from crawler.errors import NotFound, Unavailable
 from crawler.model.records import Resource, Spec, State
 from crawler.model.secrets import Opened
+from crawler.model.statistics import Statistics
 from crawler.node.crew.distant_run import DistantRun
 from crawler.node.crew.spawner import environment
 from crawler.node.run.crawl_run import CrawlRun
@@ -58,6 +59,7 @@ class Crawl:
 
     has_lost_steps = can_go_on = False
     counts, shard_counts = None, {}
+    statistics = Statistics("", "")
 
     def __init__(self, run):
         self.run = run

@@ -7,6 +7,7 @@ from gevent.event import Event
 from crawler.clock import SystemClock
 from crawler.engine.items.sinks.factory import Sinks
 from crawler.model.records import NO_SHARD_COUNTS, Counts, Resource, Spec, State
+from crawler.model.statistics import Statistics
 from crawler.node.crew.in_process import InProcess
 from crawler.node.worker.runs import Runs
 from crawler.settings.crawl import CrawlSettings
@@ -19,7 +20,8 @@ class Crawl:
     counts = Counts()
     shard_counts = NO_SHARD_COUNTS
     is_ending = False
-    can_go_on = False
+    can_go_on = has_lost_steps = False
+    statistics = Statistics("", "", pages=3)
 
     def __init__(self, spec):
         self.spec = spec
@@ -33,8 +35,10 @@ class Crawl:
 
     break_off = stop
 
+    end = State.DONE, ""
+
     def outcome(self):
-        return State.DONE, ""
+        return self.end
 
 
 class Engine:
@@ -63,8 +67,19 @@ def engine():
 
 
 @pytest.fixture
-def runs(engine, tmp_path):
-    runs = Runs(InProcess(engine, Sinks({}), tmp_path), SystemClock(), lambda: None, most=2)
+def over():
+    """The runs that are over, each with the statistics that it had then."""
+    return []
+
+
+@pytest.fixture
+def runs(engine, tmp_path, over):
+    crew = InProcess(engine, Sinks({}), tmp_path)
+    runs = Runs(
+        *(crew, SystemClock(), lambda: None),
+        most=2,
+        on_over=lambda run: over.append((run.name, run.statistics)),
+    )
     yield runs
     runs.stop_all()
 
@@ -130,3 +145,30 @@ def test_nothing_begins_once_the_worker_leaves(runs, engine):
     runs.halt(1.0)
     assert begun(engine) == ["a", "b"]
     assert sorted(runs.known()) == ["a", "b", "c"]
+
+
+def test_each_run_that_is_over_is_told_with_its_statistics_also_one_that_was_stopped(
+    runs, engine, over
+):
+    start(runs, "a", "b")
+    begun(engine)
+    runs.stop(["a"])
+    engine.crawls["b"].over.set()
+    eventually(lambda: sorted(over) == [("a", '{"pages":3}'), ("b", '{"pages":3}')])
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("no page could be used: boom (http://h/); see the log", "; see crawler logs a"),
+        ("no page could be fetched: dns (http://h/)", "dns (http://h/)"),
+    ],
+)
+def test_a_reason_of_which_the_log_says_more_names_the_command(runs, engine, reason, told):
+    start(runs, "a")
+    begun(engine)
+    engine.crawls["a"].end = State.FAILED, reason
+    engine.crawls["a"].over.set()
+    eventually(lambda: runs.of("a").ended)
+    assert runs.of("a").status().reason.endswith(told)
+    assert "see the log" not in runs.of("a").status().reason

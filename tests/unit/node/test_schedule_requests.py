@@ -18,6 +18,7 @@ from crawler.node.master.schedule_requests import ScheduleRequests
 from crawler.schedules import due
 from crawler.schedules.timetable import offset_ns
 from crawler.settings.sections import CoordinationSettings
+from crawler.tracing.tracing import NoTracing
 
 KEYS = Keys(CoordinationSettings())
 HOURLY = ScheduleWish("nightly", "@every 1h", Spec("shop", labels={"team": "a"}))
@@ -39,6 +40,7 @@ class Leader:
             clock=self.clock,
             leadership=leadership,
             mirrors=SimpleNamespace(resource=self.tasks.get),
+            tracing=NoTracing(),
         )
         self.requests = ScheduleRequests(self.ctx, "")
 

@@ -17,7 +17,7 @@ from crawler.engine.frontier.store import StaleRun, Step, Waiting
 from crawler.model.records import Resource, Spec, State
 from crawler.node.run.kept import kept_states
 from crawler.node.run.states import TRIES, States, tried
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SPEC = Spec("books", parameters={"start_urls": ["http://h/"], "settings": {"delay_s": 1}})
 
@@ -105,7 +105,7 @@ def test_a_run_waits_for_the_one_before(tmp_path):
     assert not later.ready()
     first.store.write(Step(state={"last": "word"}))
     first.store.close(is_clean=True)
-    second = later.get(timeout=20)
+    second = later.get(timeout=PATIENCE_S)
     assert (second.found.is_clean, second.found.state["last"]) == (True, "word")
     second.store.close()
     states.close()

@@ -16,6 +16,7 @@ from crawler.deploy import bundle
 from crawler.deploy.manifest import Manifest
 from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.model.projects import Project, Version, bundles_in
+from crawler.model.spiders import OfferedSpider, SpiderAbout, SpiderArgument
 from crawler.node.crew.program import Unusable
 from crawler.node.worker.bundles import TRIES, WorkerBundles
 from crawler.node.worker.environments import PYTHON, Environments
@@ -57,12 +58,12 @@ class Place:
     def start(self):
         self.bundles.start(self.supervisor)
 
-    def made(self, *spiders, lock="", python=PYTHON):
+    def made(self, *spiders, lock="", python=PYTHON, **more):
         """A version of a project that masters have."""
         source = self.folder / "project"
         source.mkdir(exist_ok=True)
         (source / "shop.py").write_text(f"spiders = {spiders}")
-        manifest = Manifest("shop", list(spiders), ["shop.py"], python)
+        manifest = Manifest("shop", list(spiders), ["shop.py"], python, **more)
         made = bundle.make(source, manifest, lock, self.folder / "made.zip")
         self.masters.bundles[made.digest] = made.path.read_bytes()
         return Version(made.digest, spiders=spiders)
@@ -92,6 +93,17 @@ def test_what_is_deployed_is_fetched_before_it_is_offered_and_the_next_version_r
     assert place.masters.asked == [first.digest, second.digest]
 
 
+def test_what_its_spiders_take_is_known_from_the_bundle(place):
+    about = SpiderAbout("Sells books.", [SpiderArgument("city", "string", "Rome")])
+    place.deploy(place.made("books", "old", described={"books": about.to_json(), "old": "odd"}))
+    place.start()
+    eventually(lambda: place.bundles.spiders())
+    assert list(place.bundles.offered()) == [
+        OfferedSpider("books", "shop", about),
+        OfferedSpider("old", "shop"),
+    ]
+
+
 def test_bytes_with_another_digest_are_never_run(place):
     version = place.made("books")
     place.masters.bundles[version.digest] += b"more"
@@ -115,8 +127,28 @@ def test_whoever_waits_for_the_bundle_of_a_run_that_was_cut_off_tries_again(plac
     gevent.sleep(0)
     first.kill()
     second.join()
-    assert isinstance(second.value, Unavailable)
-    assert place.bundles.ready(version.digest)
+    assert second.value.digest == version.digest
+    assert place.bundles.ready(version.digest) is second.value
+
+
+def test_a_bundle_is_awaited_until_it_is_ready_and_whoever_waits_hears_of_it(place):
+    version, ready = place.made("books"), []
+    place.start()
+    place.bundles.on_ready = lambda: ready.append(place.bundles.awaits(version.digest))
+    place.masters.error = Unavailable("no master answers")
+    assert place.bundles.awaits(version.digest)
+    eventually(lambda: place.masters.asked)
+    assert place.bundles.awaits(version.digest)
+    assert ready == []
+    place.masters.error = None
+    eventually(lambda: ready == [False])
+
+
+def test_a_bundle_that_cannot_run_here_is_not_awaited_for_ever(place):
+    foreign = place.made("books", lock="a==1\n", python="3.9")
+    place.start()
+    assert place.bundles.awaits(foreign.digest)
+    eventually(lambda: not place.bundles.awaits(foreign.digest))
 
 
 def _outcome(place, digest):

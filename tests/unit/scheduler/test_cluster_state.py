@@ -165,7 +165,6 @@ def picture(cluster_state):
         places,
         {each.value: each.workers for each in cluster_state.places("zone")},
         [each.id for each in cluster_state.schedulable],
-        +cluster_state.holdings.states,
         +cluster_state.workers.groups,
         {id: sorted(cluster_state.holdings.names_on(id)) for id in IDS},
         {pair: cluster_state.repelled_over(dict([pair])) for pair in PAIRS},

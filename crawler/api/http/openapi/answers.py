@@ -32,6 +32,7 @@ _STATISTICS = frozenset({"TaskStatistics.statistics", "CrawlPart.statistics"})
 _GOOGLE = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.ListValue": {"type": "array"},
+    "google.protobuf.Value": {},
 }
 
 _SCALARS = {
@@ -58,6 +59,7 @@ def schemas() -> dict[str, Schema]:
         pb.ListNodesResponse,
         pb.Explanation,
         pb.Scheduler,
+        pb.DryRun,
         pb.ListTokensResponse,
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,
@@ -68,6 +70,7 @@ def schemas() -> dict[str, Schema]:
         pb.ListAlertsResponse,
         pb.ListAlertRulesResponse,
         pb.TaskStatistics,
+        pb.SpiderList,
     )
     return {
         **of_messages(*(each.DESCRIPTOR for each in (*messages, pb.LeaderSpec))),
@@ -176,7 +179,8 @@ def _of_value(field: FieldDescriptor) -> Schema:
     message = field.message_type
     if message is None:
         return dict(_SCALARS[field.cpp_type])
-    return dict(_GOOGLE.get(message.full_name) or ref(message.name))
+    known = _GOOGLE.get(message.full_name)
+    return ref(message.name) if known is None else dict(known)
 
 
 def _of_type(hint: Any) -> Schema:

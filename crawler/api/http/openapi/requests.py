@@ -42,7 +42,7 @@ from crawler.schemas.schedule_schemas import (
     When,
 )
 from crawler.schemas.secret_schemas import SecretName, SecretSchema, SecretValue
-from crawler.schemas.states import LISTED
+from crawler.schemas.states import LISTED, SORTS
 from crawler.schemas.task_fields import (
     MAX_NAME,
     NAME_CHARACTERS,
@@ -63,6 +63,7 @@ from crawler.schemas.token_schemas import RoleName, TokenSchema
 _TRUTH: Schema = {"type": "boolean"}
 _WAITS = {"waitForSpider": _TRUTH, "wait_for_spider": _TRUTH}
 _STATES = ["", *LISTED]
+_SORTS = ["", *SORTS]
 
 _VALUE: Schema = {
     "anyOf": [
@@ -112,6 +113,7 @@ def query(converter: OpenAPIConverter) -> list[Schema]:
     size = {**known["pageSize"], "type": "integer"}
     del size["pattern"]
     known |= {"pageSize": size, "state": {"type": "string", "enum": _STATES}, "shards": _TRUTH}
+    known |= {"sort": {"type": "string", "enum": _SORTS}, "descending": _TRUTH}
     names = [name for name in known if name not in (*ALIASES.values(), "labels")]
     found = [{"name": name, "in": "query", "schema": known[name]} for name in names]
     label = {"type": "array", "items": {"type": "string", "pattern": "^[^=]+=[^=]*$"}}

@@ -136,7 +136,7 @@ def test_a_slow_sink_holds_up_the_fetches_and_loses_nothing():
     settle()
     assert (crawl.counters.items_taken, len(fetcher.sent) < 30) == (20, True)
     gate.turnstile.open()
-    running.join(20)
+    running.join(PATIENCE_S)
     assert len(fetcher.sent) == 200
     assert sorted(gate.written) == sorted([*range(200), *[-1] * 800])
     assert crawl.counts.items == 1000
