@@ -1,13 +1,14 @@
-"""Runs the whole suite: six sessions of pytest side by side, and the check of types.
+"""Runs the whole suite: seven sessions of pytest side by side, and the check of types.
 
     python -m tests [OPTION …]
 
-Tests wait a lot, so six take not much longer than the longest of them. One session has the tests
+Tests wait a lot, so seven take not much longer than the longest of them. One session has the tests
 that start our own processes, one those of etcds and databases and the tour, one those of whole
 crawls within one process, of crawl processes, of crawls that go on and of the wheel, one those of
-what callers reach, one those that join other parts within one process, one all the rest. Options
-are given to each. Their lines of progress are shown as they come, each with the name of its
-session; what failed, when a session has ended; then the slowest tests, and the sum of all.
+what callers reach, one those that join other parts within one process, one those in a browser, one
+all the rest. Options are given to each. Their lines of progress are shown as they come, each with
+the name of its session; what failed, when a session has ended; then the slowest tests, and the sum
+of all.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ FACES = (
     "integration/test_processes_tls.py",
     "integration/test_startup.py",
 )
+BROWSER = ("browser/test_*.py",)
 JOINED = ("integration/test_*.py",)
 SLOWEST = 10
 LAST = 40
@@ -126,14 +128,16 @@ def main(options: list[str]) -> int:
     started, servers, crawls, faces = map(_files, (PROCESSES, SERVERS, CRAWLS, FACES))
     processes = [file for file in started if file not in [*servers, *crawls, *faces]]
     taken = [*processes, *servers, *crawls, *faces]
+    browser = _files(BROWSER)
     joined = [file for file in _files(JOINED) if file not in taken]
-    others = [*taken, *joined]
+    others = [*taken, *browser, *joined]
     rest = [*(f"--ignore={file}" for file in others), str(HERE)]
     print(
         "processes: what starts processes of ours; servers: etcds, databases, the tour; "
         "crawls: whole crawls, those that go on, crawl processes, the wheel; "
         "faces: API, commands, gunicorn; "
         "joined: other parts in one process; "
+        "browser: the page in Chromium; "
         "units: all the rest; types: mypy",
         flush=True,
     )
@@ -144,6 +148,7 @@ def main(options: list[str]) -> int:
             Session("crawls", [*options, *crawls], folder),
             Session("faces", [*options, *faces], folder),
             Session("joined", [*options, *joined], folder),
+            Session("browser", [*options, *browser], folder),
             Session("units", [*options, *rest], folder),
             Command("types", ["mypy"]),
         ]

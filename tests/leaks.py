@@ -27,6 +27,8 @@ PATIENCE_S = 20.0
 """What is being closed as the last test ends has so long."""
 
 PROCESS = Path("/proc/self")
+OF_A_BROWSER = b"chromium --type="
+"""The processes that a browser starts for itself come and go as it likes, and end with it."""
 
 
 class Held(NamedTuple):
@@ -147,7 +149,8 @@ def _processes() -> dict[object, str]:
         if _descends(pid, parents):
             with contextlib.suppress(OSError):
                 command = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ")
-                found[pid] = f"process {pid}: {command.decode(errors='replace')}"
+                if OF_A_BROWSER not in command:
+                    found[pid] = f"process {pid}: {command.decode(errors='replace')}"
     return found
 
 

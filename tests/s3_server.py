@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import requests
 
 from crawler.local.ports import free_ports
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class S3Server:
@@ -43,7 +43,7 @@ def s3_server():
     )
     try:
         server = S3Server(port)
-        eventually(lambda: server.answers, what="the server of S3 answers")
+        eventually(lambda: server.answers, 3 * PATIENCE_S, what="the server of S3 answers")
         yield server
     finally:
         process.kill()

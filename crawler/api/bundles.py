@@ -7,7 +7,7 @@ from typing import Protocol
 
 from crawler.api.backend import Call
 from crawler.errors import Unavailable
-from crawler.model.projects import Version
+from crawler.model.projects import BundleFiles, Comparison, Version
 
 CHUNK = 48_000
 """How many bytes one message with a part of a bundle has. Each server takes at least 65,536."""
@@ -28,6 +28,14 @@ class Bundles(Protocol):
         of them asks. Raises NotFound, Unavailable."""
         ...
 
+    def files(self, digest: str) -> BundleFiles:
+        """Return what is in a bundle. Raises NotFound, Unavailable."""
+        ...
+
+    def compare(self, before: str, after: str) -> Comparison:
+        """Return how two bundles differ, given their digests. Raises NotFound, Unavailable."""
+        ...
+
 
 class NoBundles:
     """Stands for the bundles of a node that keeps none."""
@@ -37,5 +45,13 @@ class NoBundles:
         raise Unavailable("this node keeps no bundles")
 
     def give(self, digest: str, call: Call) -> Iterator[bytes]:
+        """Raises Unavailable."""
+        raise Unavailable("this node keeps no bundles")
+
+    def files(self, digest: str) -> BundleFiles:
+        """Raises Unavailable."""
+        raise Unavailable("this node keeps no bundles")
+
+    def compare(self, before: str, after: str) -> Comparison:
         """Raises Unavailable."""
         raise Unavailable("this node keeps no bundles")

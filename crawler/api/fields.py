@@ -28,7 +28,7 @@ from crawler.model.policy import (
     Share,
     WorkerVerdict,
 )
-from crawler.model.projects import ProjectView, Version
+from crawler.model.projects import BundleFiles, Comparison, FileChange, ProjectView, Version
 from crawler.model.records import Counts, Leader, Resource, Spec, WorkerLoad
 from crawler.model.schedules import ScheduleView, ScheduleWish
 from crawler.model.secrets import Secret
@@ -243,6 +243,36 @@ def of_project(view: ProjectView) -> Fields:
         "versions": list(map(of_version, found.versions)),
         "labels": found.labels,
         "rolled": view.rolled,
+    }
+
+
+def of_bundle_files(found: BundleFiles) -> Fields:
+    """Return the fields of what is in a bundle: a BundleFiles."""
+    files = [{"name": each.name, "bytes": each.bytes} for each in found.files]
+    return {"digest": found.digest, "files": files, "total": found.total}
+
+
+def of_comparison(found: Comparison) -> Fields:
+    """Return the fields of how two bundles differ: a Comparison."""
+    return {
+        "before": found.before,
+        "after": found.after,
+        "files": [_of_file_change(each) for each in found.files],
+        "changed": found.changed,
+        "packages": [
+            {"name": each.name, "before": each.before, "after": each.after}
+            for each in found.packages
+        ],
+    }
+
+
+def _of_file_change(change: FileChange) -> Fields:
+    return {
+        "name": change.name,
+        "before": change.before,
+        "after": change.after,
+        "diff": change.diff,
+        "note": change.note,
     }
 
 

@@ -17,12 +17,12 @@ from crawler.api.bounded import BoundedBackend
 from crawler.api.bundles import Bundles, NoBundles
 from crawler.api.spider_list import KnownOffers
 from crawler.api.trail import Trail
-from crawler.errors import CrawlerError, Unavailable
+from crawler.errors import CrawlerError, NotFound, Unavailable, shown
 from crawler.model.audit import PROJECT_DEPLOY
 from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
 from crawler.model.processes import ProcessLoad
-from crawler.model.projects import ProjectView
+from crawler.model.projects import SHORT, BundleFiles, Comparison, Project, ProjectView, Version
 from crawler.model.records import Leader
 from crawler.model.statistics import Owns, Statistics
 
@@ -90,6 +90,25 @@ class Service:
         """Return the bytes of a bundle. Raises NotFound, Unavailable."""
         return self._bundles.give(digest, call)
 
+    def bundle_files(self, project: str, digest: str, call: Call) -> BundleFiles:
+        """Return what is in a version of a project: the current one without a digest. Raises
+        NotFound, Unavailable."""
+        found = self.backend(call).project(project, call).project
+        return self._bundles.files(_version_of(found, digest).digest)
+
+    def compare(self, project: str, digest: str, since: str, call: Call) -> Comparison:
+        """Return how a version of a project differs from another one: without `since`, from the one
+        deployed before it. Raises NotFound, Unavailable."""
+        found = self.backend(call).project(project, call).project
+        version = _version_of(found, digest)
+        before = _version_of(found, since) if since else found.before_version(version)
+        if before is None:
+            raise NotFound(
+                f"no version before {version.digest[:SHORT]} is kept of project {project}; name "
+                f"another one: `crawler projects {project}` shows those that are"
+            )
+        return self._bundles.compare(before.digest, version.digest)
+
     def _backend(self, call: Call) -> Backend:
         own = self._election.local_backend()
         if own is not None:
@@ -101,6 +120,19 @@ class Service:
         if not leader.address:
             raise Unavailable(f"the leader {leader.id!r} gives no address to pass the request to")
         return self._election.remote_backend(leader)
+
+
+def _version_of(project: Project, digest: str) -> Version:
+    """Return a version by its digest, or by 12 digits of it or more; without any, the current one.
+    Raises NotFound."""
+    found = project.named(digest) if digest else project.version(project.current)
+    if found is None:
+        what = f"no version {shown(digest)}" if digest else "no current version"
+        raise NotFound(
+            f"{what} is kept of project {project.name}; `crawler projects {project.name}` shows "
+            "those that are"
+        )
+    return found
 
 
 class Crawls(Protocol):

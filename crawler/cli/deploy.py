@@ -13,9 +13,11 @@ from crawler.api.rpc.client import Client
 from crawler.api.rpc.project_calls import Upload
 from crawler.cli.as_json import JSON, JSON_LINES, show_json, show_json_lines
 from crawler.cli.base import Unusable, commands, show_table, shown_time
+from crawler.cli.bundles import show_comparison, show_files
 from crawler.cli.master import CALL, MASTER, connected
 from crawler.deploy.bundle import Bundle
 from crawler.deploy.packing import packed
+from crawler.deploy.places import write_whole
 from crawler.errors import InvalidArgument, NotFound, Unavailable
 from crawler.model.projects import (
     PROJECT_WORDS,
@@ -44,16 +46,28 @@ ROLL = click.option(
 )
 @click.option("--project", required=True, metavar="NAME", help="The name of the project.")
 @ROLL
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Only write the bundle to FILE, for an upload later.",
+)
 @JSON
-def deploy(master: str, folder: Path, project: str, roll: bool, as_json: bool) -> None:
+def deploy(
+    master: str, folder: Path, project: str, roll: bool, out: Path | None, as_json: bool
+) -> None:
     """Deploy the spiders of FOLDER, or of a wheel, with its settings and requirements.
 
     Tasks that name the project run this code from their next run on. A project whose spiders cannot
     be loaded, or whose requirements do not go together, is refused.
     """
+    if out is not None and roll:
+        raise click.UsageError("--roll is for a deployment; with --out nothing is deployed")
     if not is_project_name(project):
         raise Unusable(f"--project: {project!r} is not allowed; allowed are {PROJECT_WORDS}")
     try:
+        if out is not None:
+            return _write(folder, project, out, as_json)
         with packed(folder, project, _tell) as made, connected(master) as client:
             before = _before(client, project)
             _tell(f"sending {_size(made.bytes)} to {master}")
@@ -67,12 +81,37 @@ def deploy(master: str, folder: Path, project: str, roll: bool, as_json: bool) -
 @MASTER
 @click.argument("name", required=False)
 @click.option("--delete", is_flag=True, help="Delete the project NAME, which no task needs.")
+@click.option("--files", is_flag=True, help="Show what is in a version.")
+@click.option("--diff", is_flag=True, help="Show what is different in a version.")
+@click.option("--version", "digest", default="", metavar="DIGEST", help="Not the current version.")
+@click.option(
+    "--since", default="", metavar="DIGEST", help="With --diff: from this version, not the last."
+)
 @JSON_LINES
-def projects(master: str, name: str | None, delete: bool, as_json: bool) -> None:
+def projects(
+    master: str,
+    name: str | None,
+    delete: bool,
+    files: bool,
+    diff: bool,
+    digest: str,
+    since: str,
+    as_json: bool,
+) -> None:
     """List the deployed projects, or the versions of the project NAME."""
-    if delete and name is None:
-        raise click.UsageError("--delete needs the NAME of a project")
+    given = {"--delete": delete, "--files": files, "--diff": diff}
+    for option in (option for option in given if given[option] and name is None):
+        raise click.UsageError(f"{option} needs the NAME of a project")
+    if sum(given.values()) > 1 or (digest and not (files or diff)) or (since and not diff):
+        raise click.UsageError(
+            "give one of --delete, --files and --diff; --version goes with the last two, and "
+            "--since with --diff"
+        )
     with connected(master) as client:
+        if files and name is not None:
+            return show_files(client.bundle_files(name, digest, CALL), as_json)
+        if diff and name is not None:
+            return show_comparison(client.compare(name, digest, since, CALL), as_json)
         if delete and name is not None:
             client.delete_project(name, CALL)
             return click.echo(f"project {name} is deleted")
@@ -103,6 +142,21 @@ def rollback(master: str, name: str, digest: str, roll: bool, as_json: bool) -> 
         return show_json(bodies.project(found))
     click.echo(f"project {name} runs {found.project.current[:SHORT]} from the next run on")
     _show_rolled(found, roll)
+
+
+def _write(folder: Path, project: str, out: Path, as_json: bool) -> None:
+    """Write a bundle to a file, which is there as a whole or not at all."""
+    with packed(folder, project, _tell) as made:
+        try:
+            with made.path.open("rb") as source:
+                write_whole(source, made.digest, out)
+        except OSError as error:
+            raise Unusable(f"--out: {out}: {error.strerror or error}; choose another") from None
+        if as_json:
+            told = {"project": project, "digest": made.digest, "file": str(out)}
+            return show_json(told | {"bytes": made.bytes, "spiders": list(made.manifest.spiders)})
+        click.echo(f"{out} has {made.digest[:SHORT]} of project {project}: {_size(made.bytes)}")
+        click.echo(f"to deploy it: POST it to /crawler/projects/{project}/bundles of a master")
 
 
 def _before(client: Client, project: str) -> Version | None:

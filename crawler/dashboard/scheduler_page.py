@@ -8,13 +8,26 @@ from typing import NamedTuple
 
 from flask import Response, request
 
-from crawler.api.backend import NodeLoad
+from crawler.api.backend import Call, NodeLoad
 from crawler.api.workers import WORKER
-from crawler.dashboard.asked import action, backend, call, field, page, show
-from crawler.errors import InvalidArgument, shown
+from crawler.dashboard.asked import (
+    NEEDS,
+    action,
+    backend,
+    call,
+    check_form,
+    field,
+    page,
+    pages,
+    show,
+)
+from crawler.errors import CrawlerError, InvalidArgument, shown
 from crawler.model import audit
 from crawler.model.access import Need
-from crawler.model.policy import PolicyChange, SchedulerView
+from crawler.model.policy import DryRun, PolicyChange, SchedulerView
+
+TRY_S = 30.0
+"""Deadline of a dry run: it asks about all tasks."""
 
 
 class Use(NamedTuple):
@@ -33,6 +46,25 @@ class Use(NamedTuple):
 @page("/scheduler")
 def scheduler() -> Response:
     """Show the policy, the plugins, and a map of the tasks."""
+    return _scheduler()
+
+
+@pages.post("/scheduler/try")
+def try_policy() -> Response:
+    """Show what a change would do. Nothing is changed."""
+    check_form()
+    asking = Call(TRY_S, caller=call().caller)
+    try:
+        asked = backend(asking)
+        return _scheduler(asked.dry_run(_changes(asked.scheduler(asking)), asking))
+    except CrawlerError as error:
+        return _scheduler(fault=str(error))
+
+
+NEEDS["dashboard.try_policy"] = Need.CLUSTER
+
+
+def _scheduler(tried: DryRun | None = None, fault: str = "") -> Response:
     asking = call()
     asked = backend(asking)
     workers = [each for each in asked.nodes(asking) if each.role == WORKER]
@@ -40,6 +72,9 @@ def scheduler() -> Response:
     return show(
         "scheduler.html",
         view=asked.scheduler(asking),
+        tried=tried,
+        fault=fault,
+        typed=request.form if tried or fault else None,
         workers=[(each, each.unfinished / most, list(uses(each))) for each in workers],
     )
 

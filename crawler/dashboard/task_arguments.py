@@ -1,4 +1,5 @@
-"""The parameters of a spider as fields of a form: each has its own, and the rest is JSON.
+"""The parameters of a spider as fields of a form: each has its own, and the rest is JSON. A list of
+texts may have one a line.
 
 An empty field means that the task does not give the parameter. What a field cannot show, such as an
 empty text, stays in the JSON.
@@ -60,8 +61,11 @@ def gathered(
 
 def _shown(argument: SpiderArgument, value: Any) -> str:
     """Return a value as the text of its field; nothing if that would be read as another one."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    for each in (text, json.dumps(value, ensure_ascii=False)):
+    as_json = json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else as_json
+    if argument.type == "array" and isinstance(value, list):
+        text = "\n".join(map(str, value))
+    for each in (text, as_json):
         with suppress(ValueError):
             if each and json.dumps(_read(argument, each)) == json.dumps(value):
                 return each
@@ -72,6 +76,8 @@ def _read(argument: SpiderArgument, text: str) -> Any:
     """Return the value of a field. Raises ValueError."""
     if argument.type == "string":
         return text
+    if argument.type == "array" and not text.lstrip().startswith("["):
+        return list(filter(None, map(str.strip, text.splitlines())))
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -26,6 +26,8 @@ PREFIX = "/dashboard"
 SECTIONS = (
     ("cluster", "Cluster", "read"),
     ("tasks", "Tasks", "read"),
+    ("schedules", "Schedules", "read"),
+    ("projects", "Projects", "read"),
     ("scheduler", "Scheduler", "read"),
     ("alerts", "Alerts", "read"),
     ("audit", "Audit", "cluster"),
@@ -48,6 +50,11 @@ def moment(ns: int) -> str:
     text = at.strftime("%Y-%m-%d %H:%M:%S UTC")
     iso = at.isoformat(timespec="seconds")
     return Markup('<time datetime="{}">{}</time>').format(iso, text)
+
+
+def instant(text: str) -> str:
+    """Return a moment that is written as RFC 3339 does, in the reader's zone."""
+    return moment(round(datetime.fromisoformat(text).timestamp()) * NS)
 
 
 def duration(seconds: float) -> str:
@@ -125,6 +132,12 @@ def asset(name: str) -> str:
     return path("static", name, v=hashlib.sha256(data).hexdigest()[:12])
 
 
+_FILTERS = (
+    *(moment, instant, duration, number, size, percent, quantity),
+    *(pretty, labels, node, leads, host),
+)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("crawler.dashboard"),
@@ -134,8 +147,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    filters = (moment, duration, number, size, percent, pretty, labels, node, leads, host, quantity)
-    made.filters.update({each.__name__: each for each in filters})
+    made.filters.update({each.__name__: each for each in _FILTERS})
     made.globals.update(path=path, asset=asset, counted=counted, NONE=NONE)
     return made
 

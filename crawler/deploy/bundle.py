@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -88,7 +88,7 @@ def digest_of(path: Path) -> str:
 def read_manifest(path: Path, most_mb: int = MOST_MB) -> Manifest:
     """Return what a bundle says of itself, after a check of everything in it. Raises
     InvalidArgument."""
-    with _opened(path) as archive:
+    with opened(path) as archive:
         _check(archive, most_mb)
         return manifests.decode(_small(archive, MANIFEST))
 
@@ -100,11 +100,22 @@ def unpacked_manifest(folder: Path) -> Manifest:
 
 def requirements_in(path: Path) -> int:
     """Return how many packages the lock of a bundle names."""
-    with _opened(path) as archive:
+    return len(_locked(path))
+
+
+def lock_in(path: Path) -> Mapping[str, str]:
+    """Return the packages that the lock of a bundle names, each with its version."""
+    named = (line.split(";")[0].split()[0].partition("==") for line in _locked(path))
+    return {name: version for name, _, version in named}
+
+
+def _locked(path: Path) -> Sequence[str]:
+    """Return the lines of a lock that name a package."""
+    with opened(path) as archive:
         if LOCK not in archive.namelist():
-            return 0
+            return []
         lines = _small(archive, LOCK).decode(errors="replace").splitlines()
-    return sum("==" in line and not line[:1].isspace() for line in lines)
+    return [line for line in lines if "==" in line and not line[:1].isspace()]
 
 
 def unpack(path: Path, folder: Path, most_mb: int = MOST_MB) -> Manifest:
@@ -113,7 +124,7 @@ def unpack(path: Path, folder: Path, most_mb: int = MOST_MB) -> Manifest:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unpacking-") as temporary:
         inner = Path(temporary) / "bundle"
-        with _opened(path) as archive:
+        with opened(path) as archive:
             _check(archive, most_mb)
             manifest = manifests.decode(_small(archive, MANIFEST))
             left = UNPACKED * most_mb * MB
@@ -132,7 +143,8 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A bundle that is read. Raises InvalidArgument if it is no sound ZIP file."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from crawler.history import queries
 from crawler.history.engines import engine_at
 from crawler.history.failures import Away
 from crawler.history.migrations.steps import migrate
@@ -20,13 +21,12 @@ from crawler.history.tables import (
     KEY,
     MARKS,
     RUN_STATISTICS,
-    TOLD,
     are_sound,
     event_of,
     row_of,
     statistics_row_of,
 )
-from crawler.model.history import Event, RunQuery, RunState, Step
+from crawler.model.history import Event, RunQuery, Step
 from crawler.model.run_statistics import RunStatistics
 
 MARK = "leader"
@@ -38,6 +38,8 @@ OTHERS = (
 )
 DELETED_AT_ONCE = 5_000
 """How many old events are deleted in one transaction."""
+
+IDS_AT_ONCE = 500
 
 Crawl = tuple[str, int, int]
 """The id of a task, the shard and the generation: all its runs go on with the same work."""
@@ -127,12 +129,26 @@ class Database:
     @translated
     def open_runs(self) -> Sequence[Event]:
         """Return the events that placed a run that has no end."""
-        return self._events(_unfollowed(Step.PLACED, Step.ENDED))
+        return self._events(queries.unfollowed(Step.PLACED, Step.ENDED))
 
     @translated
-    def tasks(self) -> Sequence[Event]:
-        """Return the events that added the tasks that were not deleted."""
-        return self._events(_unfollowed(Step.ASKED, Step.REMOVED).where(EVENTS.c.generation == 0))
+    def task_ids(self) -> Sequence[str]:
+        """Return the ids of the tasks that were not deleted. There may be very many."""
+        query = queries.unfollowed(Step.ASKED, Step.REMOVED).where(EVENTS.c.generation == 0)
+        with self._engine.connect() as connection:
+            return connection.execute(query.with_only_columns(EVENTS.c.id)).scalars().all()
+
+    @translated
+    def added(self, ids: Sequence[str]) -> Sequence[Event]:
+        """Return the events that added these tasks."""
+        query = sa.select(EVENTS).where(EVENTS.c.step == int(Step.ASKED), EVENTS.c.generation == 0)
+        return [
+            event
+            for start in range(0, len(ids), IDS_AT_ONCE)
+            for event in self._events(
+                query.where(EVENTS.c.id.in_(ids[start : start + IDS_AT_ONCE]))
+            )
+        ]
 
     @translated
     def of_task(self, task: str, limit: int) -> Sequence[Event]:
@@ -140,7 +156,7 @@ class Database:
         columns = EVENTS.c
         is_last = columns.step == int(Step.REMOVED)
         order = (columns.time_ns, is_last, columns.epoch, columns.step)
-        query = _told().where(columns.task == task)
+        query = queries.told().where(columns.task == task)
         return self._events(query.order_by(*map(sa.desc, order)).limit(limit))[::-1]
 
     @translated
@@ -160,14 +176,15 @@ class Database:
         if not are_sound(query.labels):
             return []  # no event has them
         with self._engine.connect() as connection:
-            latest = connection.execute(_latest(query, self.is_sqlite)).all()
+            latest = connection.execute(queries.latest(query, self.is_sqlite)).all()
             if not latest:
                 return []
             runs = [tuple(row) for row in latest]
             asked = sorted({(row[0], 0, row[2], 0) for row in runs})
             run_key = sa.tuple_(*KEY[:4])
             found = connection.execute(
-                _told()
+                queries.told()
+                .where(EVENTS.c.id.in_({row[0] for row in runs}))  # SQLite looks no pairs up
                 .where(run_key.in_([*runs, *asked]), EVENTS.c.step <= int(Step.ENDED))
                 .order_by(EVENTS.c.step)
             )
@@ -184,12 +201,14 @@ class Database:
         of one would look as if it went on. Return how many."""
         old, step = EVENTS.c.time_ns < before_ns, EVENTS.c.step
         over = sa.select(*KEY[:4]).where(old, step == int(Step.ENDED)).limit(DELETED_AT_ONCE)
-        of_task = sa.select(*KEY).where(old, _of_task()).limit(DELETED_AT_ONCE)
+        of_task = sa.select(*KEY).where(old, queries.is_of_task()).limit(DELETED_AT_ONCE)
         is_of_run = step.in_([int(Step.PLACED), int(Step.BEGUN), int(Step.ENDED)])
         with self._engine.begin() as connection:
             runs = sa.delete(EVENTS).where(sa.tuple_(*KEY[:4]).in_(over), is_of_run)
             tasks = sa.delete(EVENTS).where(sa.tuple_(*KEY).in_(of_task))
-            told = sa.delete(RUN_STATISTICS).where(_is_among_old(before_ns))
+            told = sa.delete(RUN_STATISTICS).where(
+                queries.is_old_statistics(before_ns, DELETED_AT_ONCE)
+            )
             return sum(connection.execute(each).rowcount for each in (runs, tasks, told))
 
     def close(self) -> None:
@@ -216,18 +235,6 @@ class Database:
             return [event_of(row) for row in connection.execute(query).mappings()]
 
 
-def _told() -> sa.Select[Any]:
-    """Select events, with the statistics of the runs that ended."""
-    return sa.select(EVENTS, RUN_STATISTICS.c.statistics).select_from(TOLD)
-
-
-def _is_among_old(before_ns: int) -> sa.ColumnElement[bool]:
-    """Select some statistics that are older. They were told when their run was over."""
-    key = (RUN_STATISTICS.c.id, RUN_STATISTICS.c.shard, RUN_STATISTICS.c.epoch)
-    old = sa.select(*key).where(RUN_STATISTICS.c.time_ns < before_ns).limit(DELETED_AT_ONCE)
-    return sa.tuple_(*key).in_(old)
-
-
 def _upsert(statement: Any) -> sa.Insert:
     """Return an insert that keeps each event once. What a leader told of its own changes counts
     more than what a later one found, and so does who asked for it. Of pauses in the same epoch the
@@ -240,53 +247,3 @@ def _upsert(statement: Any) -> sa.Insert:
         index_elements=list(KEY), set_=values, where=knows_more & ~new.late
     )
     return upsert
-
-
-def _latest(query: RunQuery, is_sqlite: bool) -> sa.Select[Any]:
-    """Select the keys of the latest runs that match: of each run its last event counts."""
-    later = EVENTS.alias()
-    is_last = ~sa.exists().where(
-        _same_run(later), later.c.step > EVENTS.c.step, later.c.step <= int(Step.ENDED)
-    )
-    state = EVENTS.c.state
-    wanted = state == query.state.value if query.state else state.in_([s.value for s in RunState])
-    found = sa.select(*KEY[:4]).where(wanted, is_last)
-    for key, value in query.labels.items():
-        found = found.where(
-            _has_label_in_sqlite(key, value) if is_sqlite else _has_label(key, value)
-        )
-    order = (EVENTS.c.time_ns, EVENTS.c.epoch, EVENTS.c.id, EVENTS.c.shard)
-    return found.order_by(*map(sa.desc, order)).limit(query.limit)
-
-
-def _has_label(key: str, value: str) -> sa.ColumnElement[bool]:
-    held: sa.ColumnElement[str] = sa.cast(EVENTS.c.labels, sa.JSON)[key].as_string()
-    return held == value
-
-
-def _has_label_in_sqlite(key: str, value: str) -> sa.ColumnElement[bool]:
-    """SQLite has no path for a key with a quotation mark in it."""
-    pairs = sa.func.json_each(EVENTS.c.labels).table_valued("key", "value")
-    found = sa.select(pairs.c.key).where(pairs.c.key == key, pairs.c.value == value)
-    return sa.exists(found)
-
-
-def _of_task() -> sa.ColumnElement[bool]:
-    """Select the events of tasks. That a task was deleted goes after that it was added: else it
-    would look as if it were there."""
-    added = EVENTS.alias()
-    is_added = sa.exists().where(added.c.id == EVENTS.c.id, added.c.step == int(Step.ASKED))
-    is_free = (EVENTS.c.step == int(Step.ASKED)) | (EVENTS.c.step >= int(Step.STOPPED))
-    return is_free | ((EVENTS.c.step == int(Step.REMOVED)) & ~is_added)
-
-
-def _unfollowed(step: Step, next_step: Step) -> sa.Select[Any]:
-    """Select the events of a step whose run, or task, has not come to the next one."""
-    later = EVENTS.alias()
-    same = _same_run(later) if step is Step.PLACED else later.c.id == EVENTS.c.id
-    followed = sa.exists().where(same, later.c.step == int(next_step))
-    return sa.select(EVENTS).where(EVENTS.c.step == int(step), ~followed)
-
-
-def _same_run(other: Any) -> sa.ColumnElement[bool]:
-    return sa.and_(*(other.c[column.name] == column for column in KEY[:4]))

@@ -90,9 +90,9 @@ class HistoryStore:
             end = over(present.get((run.id, run.shard)), run, now_ns)
             if end is not None:
                 yield end
-        for added in self._database.tasks():
-            if (added.id, 0) not in present:
-                yield gone(added, now_ns)
+        missed = [id for id in self._database.task_ids() if (id, 0) not in present]
+        for added in self._database.added(missed):
+            yield gone(added, now_ns)
 
 
 def run_of(events: Sequence[Event]) -> Run:

@@ -79,9 +79,13 @@ class Project:
     @property
     def before(self) -> Version | None:
         """The version that was deployed before the current one; None if none is kept."""
-        digests = [each.digest for each in self.versions]
-        older = digests[digests.index(self.current) + 1 :] if self.current in digests else []
-        return self.version(older[0]) if older else None
+        present = self.version(self.current)
+        return None if present is None else self.before_version(present)
+
+    def before_version(self, version: Version) -> Version | None:
+        """Return the version that was deployed before one of them; None if none is kept."""
+        older = self.versions[self.versions.index(version) + 1 :]
+        return older[0] if older else None
 
     def named(self, digest: str) -> Version | None:
         """Return the version whose digest begins so, with 12 digits or more; None if there is
@@ -102,6 +106,66 @@ class ProjectView:
     project: Project
     rolled: int = 0
     """How many runs go on with its current bundle because of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """A file in a bundle."""
+
+    name: str
+    """Its name in the bundle. The files of the project are below `code/`."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file that two bundles do not have alike."""
+
+    name: str
+    before: int | None
+    """How many bytes it had; None if it was not there."""
+    after: int | None
+    """How many bytes it has; None if it is not there any more."""
+    diff: str = ""
+    """The lines that differ, as a unified diff."""
+    note: str = ""
+    """Why these are not told; empty if they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageChange:
+    """A package that two locks do not have alike."""
+
+    name: str
+    before: str
+    """Its version; empty if it was not there."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is different in a bundle from another one."""
+
+    files: tuple[FileChange, ...]
+    """The first of them, by name."""
+    changed: int
+    """How many files differ in all."""
+    packages: tuple[PackageChange, ...] = ()
+    before: str = ""
+    """The digest of the other bundle."""
+    after: str = ""
+    """The digest of the bundle."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFiles:
+    """What is in a bundle."""
+
+    digest: str
+    files: tuple[BundleFile, ...]
+    """The first of them, by name."""
+    total: int
+    """How many there are in all."""
 
 
 def absent(name: str) -> str:

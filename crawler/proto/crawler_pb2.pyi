@@ -380,6 +380,72 @@ class ProjectRequest(_message.Message):
     roll: bool
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., roll: _Optional[bool] = ...) -> None: ...
 
+class CompareRequest(_message.Message):
+    __slots__ = ("name", "digest", "since")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    since: str
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., since: _Optional[str] = ...) -> None: ...
+
+class BundleFiles(_message.Message):
+    __slots__ = ("digest", "files", "total")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    files: _containers.RepeatedCompositeFieldContainer[BundleFile]
+    total: int
+    def __init__(self, digest: _Optional[str] = ..., files: _Optional[_Iterable[_Union[BundleFile, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class BundleFile(_message.Message):
+    __slots__ = ("name", "bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("before", "after", "files", "changed", "packages")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    PACKAGES_FIELD_NUMBER: _ClassVar[int]
+    before: str
+    after: str
+    files: _containers.RepeatedCompositeFieldContainer[FileChange]
+    changed: int
+    packages: _containers.RepeatedCompositeFieldContainer[PackageChange]
+    def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., changed: _Optional[int] = ..., packages: _Optional[_Iterable[_Union[PackageChange, _Mapping]]] = ...) -> None: ...
+
+class FileChange(_message.Message):
+    __slots__ = ("name", "before", "after", "diff", "note")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    DIFF_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: int
+    after: int
+    diff: str
+    note: str
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[int] = ..., after: _Optional[int] = ..., diff: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
+class PackageChange(_message.Message):
+    __slots__ = ("name", "before", "after")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    before: str
+    after: str
+    def __init__(self, name: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
 class RecordRequest(_message.Message):
     __slots__ = ("project", "version", "roll")
     PROJECT_FIELD_NUMBER: _ClassVar[int]

@@ -228,6 +228,16 @@ class CrawlerMasterStub:
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
                 response_deserializer=crawler_dot_proto_dot_crawler__pb2.Project.FromString,
                 _registered_method=True)
+        self.ListBundleFiles = channel.unary_unary(
+                '/CrawlerMaster/ListBundleFiles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+                _registered_method=True)
+        self.CompareBundles = channel.unary_unary(
+                '/CrawlerMaster/CompareBundles',
+                request_serializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+                response_deserializer=crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
+                _registered_method=True)
         self.RecordBundle = channel.unary_unary(
                 '/CrawlerMaster/RecordBundle',
                 request_serializer=crawler_dot_proto_dot_crawler__pb2.RecordRequest.SerializeToString,
@@ -612,6 +622,22 @@ class CrawlerMasterServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBundleFiles(self, request, context):
+        """GET /crawler/projects/{name}/files?digest=: what is in a version of a project; without a digest
+        in the current one. The master that is asked reads its own copy of the bundle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareBundles(self, request, context):
+        """GET /crawler/projects/{name}/diff?digest=&since=: how a version differs from another one; without
+        `since` from the one deployed before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordBundle(self, request, context):
         """For masters only, and not over HTTP: the bundle is kept, and becomes the current one.
         """
@@ -930,6 +956,16 @@ def add_CrawlerMasterServicer_to_server(servicer, server):
                     servicer.DeleteProject,
                     request_deserializer=crawler_dot_proto_dot_crawler__pb2.ProjectRequest.FromString,
                     response_serializer=crawler_dot_proto_dot_crawler__pb2.Project.SerializeToString,
+            ),
+            'ListBundleFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBundleFiles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.BundleFiles.SerializeToString,
+            ),
+            'CompareBundles': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareBundles,
+                    request_deserializer=crawler_dot_proto_dot_crawler__pb2.CompareRequest.FromString,
+                    response_serializer=crawler_dot_proto_dot_crawler__pb2.Comparison.SerializeToString,
             ),
             'RecordBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordBundle,
@@ -2045,6 +2081,60 @@ class CrawlerMaster:
             '/CrawlerMaster/DeleteProject',
             crawler_dot_proto_dot_crawler__pb2.ProjectRequest.SerializeToString,
             crawler_dot_proto_dot_crawler__pb2.Project.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBundleFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/ListBundleFiles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.BundleFiles.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareBundles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/CrawlerMaster/CompareBundles',
+            crawler_dot_proto_dot_crawler__pb2.CompareRequest.SerializeToString,
+            crawler_dot_proto_dot_crawler__pb2.Comparison.FromString,
             options,
             channel_credentials,
             insecure,

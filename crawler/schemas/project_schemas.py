@@ -53,6 +53,32 @@ def load_rollback(given: Mapping[str, Any]) -> Rollback:
     return wish
 
 
+class Comparing(NamedTuple):
+    """A wish to see how two versions of a project differ."""
+
+    name: str
+    digest: str
+    since: str
+
+
+class ComparingSchema(Request):
+    """A CompareRequest."""
+
+    name = ProjectName(required=True, error_messages=MISSING)
+    digest = DigestStart(load_default="")
+    since = DigestStart(load_default="")
+
+    def _record(self, data: dict[str, Any]) -> Comparing:
+        return Comparing(**data)
+
+
+def load_comparison(given: Mapping[str, Any]) -> Comparing:
+    """Read a wish to see how versions differ, or what is in one. Raises InvalidArgument."""
+    wish: Comparing = ComparingSchema().read(given)
+    load_name(wish.name)
+    return wish
+
+
 def load_name(name: str) -> str:
     """Read the name of a project. Raises InvalidArgument."""
     if not is_project_name(name):

@@ -183,6 +183,38 @@ def test_runs_are_found_by_state_and_by_labels_the_latest_first(store):
     assert states(store, labels={"team": "c"}) == []
 
 
+def test_reads_look_runs_up_and_walk_over_none_but_by_time(tmp_path):
+    """A million events would take seconds otherwise. SQLite tells what it does."""
+    store = HistoryStore(f"sqlite:///{tmp_path}/history.db", ".")
+    store.prepare("mine")
+    for number in range(3):
+        store.write(changes(life(number)), False)
+    plans = []
+
+    @sa.event.listens_for(store._database._engine, "before_cursor_execute")
+    def explain(connection, cursor, statement, parameters, *_):
+        if statement.startswith("SELECT"):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(line for *_, line in cursor.fetchall())
+
+    assert len(store.runs(RunQuery())) == 3
+    assert len(store.runs(RunQuery(state=RunState.DONE))) == 3
+    assert len(store.of_task("x-0", 10)) == 4
+    scans = {line for line in plans if "SCAN events" in line}
+    assert scans == {"SCAN events USING INDEX events_by_time"}
+    assert any("SEARCH events USING INDEX events_by_state" in line for line in plans)
+    store.close()
+
+
+def test_of_tasks_that_are_gone_none_is_missed_however_many_there_are(store, monkeypatch):
+    monkeypatch.setattr("crawler.history.database.IDS_AT_ONCE", 2)
+    for number in range(5):
+        store.write(changes(life(number)), False)
+    store.write_missing([life(3)[-1]], 2000, 5000)
+    gone = [number for number in range(5) if Kind.DELETED in kinds(store, f"x-{number}")]
+    assert gone == [0, 1, 2, 4]
+
+
 def test_a_label_that_no_database_takes_hides_no_other_run(store):
     store.write(changes(life(0, labels={"team": "a"})), False)
     store.write(changes(life(1, labels={"team": "a", "note": "x\0y"})), False)
@@ -213,7 +245,7 @@ def test_nothing_that_is_forgotten_looks_unfinished_meanwhile(url, monkeypatch):
             database.write([event])
     while database.forget(10**15):
         assert database.open_runs() == []
-        assert database.tasks() == []
+        assert database.task_ids() == []
     assert database.of_task("x-0", 10) == []
     database.close()
 
@@ -310,7 +342,7 @@ def test_a_database_is_for_one_cluster(url, store):
     again.prepare("mine")
     assert kinds(again) == ENDED
     with engine_of(url).begin() as connection:
-        connection.execute(sa.text("DELETE FROM marks WHERE name = 'cluster mine'"))
+        connection.execute(sa.text("DELETE FROM marks WHERE name LIKE 'cluster %'"))
     other.prepare("other")
     assert kinds(other) == ENDED
     for each in (again, other):

@@ -1,5 +1,7 @@
 """etcd is put back to a backup, as docs/operations/backup.md says, after crawls have gone on."""
 
+import json
+
 import pytest
 
 from crawler.items import items_of
@@ -68,9 +70,20 @@ def test_crawls_go_on_after_etcd_was_put_back(lab, saved, site, nodes):
     eventually(lambda: lab.resource("finished")["State"] == "done", what="it is done once more")
     assert len(Told(lab, "finished").stems) == 2, "both runs have files of their own"
     assert len(list(items_of("finished", lab.folder / "items"))) == SHORT
+    eventually(lambda: tells_the_end(lab, "going"), what="the history goes on, too")
     for name in (*ENDLESS, "going", "finished"):
         epochs = [line["epoch"] for line in Told(lab, name).begun]
         assert epochs == sorted(set(epochs)), f"{name}: each epoch once, in order"
+
+
+def tells_the_end(lab, name):
+    """Whether the history knows that the present run of a task is done."""
+    status, _, body = lab["master-1"].call("GET", f"/crawler/resource/{name}/history?limit=1000")
+    if status != 200:
+        return False
+    epoch = str(lab.resource(name)["Epoch"])
+    ends = [each["state"] for each in json.loads(body)["events"] if each["epoch"] == epoch]
+    return "done" in ends
 
 
 def stop(lab):

@@ -17,9 +17,9 @@ from crawler.coordination.projects import Projects, encode_project
 from crawler.coordination.store import Put
 from crawler.deploy import bundle
 from crawler.deploy.manifest import Manifest
-from crawler.errors import InvalidArgument, NotFound
+from crawler.errors import Forbidden, InvalidArgument, NotFound
 from crawler.model.access import Role
-from crawler.model.projects import Project, Version
+from crawler.model.projects import BundleFile, FileChange, Project, Version
 from crawler.node.master import bundles as of_masters
 from crawler.node.master.bundles import MasterBundles, shared_place
 from crawler.settings.deploy import DeploySettings
@@ -55,7 +55,7 @@ class Cluster:
         self.follower = Master(bundles=self.bundles["follower"], trail=self.trail, **about)
 
     def _bundles(self, name):
-        others = (each for each in self.folders if each != name)
+        others = [each for each in self.folders if each != name]
         return MasterBundles(
             DeploySettings(max_mb=1),
             self.folders[name],
@@ -105,6 +105,99 @@ def test_any_master_takes_a_bundle_and_the_leader_records_it(cluster, client, ma
     record = cluster.trail.last(1)[0]
     assert (record.action, record.object, record.outcome) == ("project.deploy", "shop", "done")
     assert record.id == made.digest
+
+
+@pytest.fixture
+def two(client, made, tmp_path):
+    """The digests of two versions, the second deployed last."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    (folder / "shop.py").write_text("second = True\n")
+    manifest = Manifest("shop", ["books"], ["shop.py"], "3.11")
+    second = bundle.make(folder, manifest, "", tmp_path / "second.zip")
+    for each in (made, second):
+        client.upload(upload(each.path), CALL)
+    return made.digest, second.digest
+
+
+def test_any_master_tells_what_is_in_a_version_and_how_two_differ(cluster, client, two):
+    first, second = two
+    text = cluster.known.make(Role.ADMIN)
+    leader = Client(cluster.addresses["leader"], token=lambda: text)  # it has no bundle yet
+    for asked in (client, leader):
+        told = asked.bundle_files("shop", "", CALL)
+        assert (told.digest, told.total) == (second, 2)
+        assert told.files[1] == BundleFile("code/shop.py", 14)
+        assert asked.bundle_files("shop", first[:12], CALL).files[1].bytes == 200_000
+        told = asked.compare("shop", "", "", CALL)
+        assert (told.before, told.after, told.changed, told.packages) == (first, second, 1, ())
+        assert told.files == (FileChange("code/shop.py", 200_000, 14, note="too large to be "
+                                         "compared line by line"),)  # fmt: skip
+        back = asked.compare("shop", first, second, CALL).files[0]
+        assert (back.before, back.after) == (14, 200_000)
+    leader.close()
+
+
+def test_http_tells_the_same_of_versions_as_grpc(cluster, client, two):
+    first, second = two
+    headers = {"Authorization": f"Bearer {cluster.known.make(Role.ADMIN)}"}
+    web = cluster.leader.app.test_client()
+    told = web.get("/crawler/projects/shop/files", headers=headers)
+    assert (told.status_code, told.json["digest"]) == (200, second)
+    assert told.json["files"][1] == {"name": "code/shop.py", "bytes": "14"}
+    told = web.get(
+        f"/crawler/projects/shop/diff?digest={second}&since={first[:12]}", headers=headers
+    )
+    assert told.json["files"] == [
+        {
+            "name": "code/shop.py",
+            "before": "200000",
+            "after": "14",
+            "diff": "",
+            "note": "too large to be compared line by line",
+        }
+    ]
+    refused = web.get("/crawler/projects/shop/diff?digest=x", headers=headers)
+    assert (refused.status_code, refused.json["message"]) == (
+        400,
+        "digest: 'x' is not allowed; allowed are 12 to 64 hexadecimal digits",
+    )
+
+
+def test_a_version_that_is_not_there_cannot_be_compared(cluster, client, two):
+    first, _ = two
+    with pytest.raises(NotFound, match=r"no version before .* is kept of project shop; name"):
+        client.compare("shop", first, "", CALL)
+    with pytest.raises(NotFound, match=f"no version '{'b' * 12}' is kept of project shop"):
+        client.bundle_files("shop", "b" * 12, CALL)
+    with pytest.raises(NotFound, match="no project 'toys'"):
+        client.bundle_files("toys", "", CALL)
+
+
+@pytest.mark.parametrize("about", [{"role": Role.OPERATOR}, {"role": Role.VIEWER}])
+def test_code_is_shown_to_admins_alone(cluster, two, about):
+    text = cluster.known.make(**about)
+    client = Client(cluster.addresses["follower"], token=lambda: text)
+    web = cluster.follower.app.test_client()
+    try:
+        for ask in (client.bundle_files, lambda *more: client.compare("shop", *more)):
+            with pytest.raises(Forbidden):
+                ask("shop" if ask == client.bundle_files else "", "", CALL)
+        for path in ("files", "diff"):
+            headers = {"Authorization": f"Bearer {text}"}
+            told = web.get(f"/crawler/projects/shop/{path}", headers=headers)
+            assert told.status_code == 403
+    finally:
+        client.close()
+
+
+def test_a_bounded_admin_sees_no_code(cluster, two):
+    text = cluster.known.make(Role.ADMIN, labels={"team": "a"})
+    headers = {"Authorization": f"Bearer {text}"}
+    web = cluster.leader.app.test_client()
+    for path in ("files", "diff"):
+        told = web.get(f"/crawler/projects/shop/{path}", headers=headers)
+        assert (told.status_code, "shop.py" in told.text) == (404, False)
 
 
 def test_a_bundle_comes_over_http_too(cluster, made):

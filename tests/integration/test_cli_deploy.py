@@ -1,6 +1,7 @@
 """`crawler deploy`, `projects` and `rollback`: what people see, and what is refused."""
 
 import errno
+import json
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -75,6 +76,52 @@ def test_a_folder_is_deployed_changed_and_rolled_back(cli, project, kept):
         f"project shop runs {digest[:12]} from the next run on",
         "1 run under way goes on with it",
     ]
+
+
+def test_what_is_in_a_version_and_what_is_different_is_shown(cli, project):
+    cli("deploy", project, "--project", "shop")
+    assert cli("projects", "shop", "--diff")[2].startswith("crawler: no version before ")
+    (project / "toys.py").write_text(SHOP.format(name="toys"))
+    cli("deploy", project, "--project", "shop")
+    status, listed, _ = cli("projects", "shop", "--files")
+    assert status == 0
+    assert [line.split() for line in listed[1:]][1:] == [
+        [str((project / name).stat().st_size), f"code/{name}"] for name in ("shop.py", "toys.py")
+    ]
+    status, said, _ = cli("projects", "shop", "--diff")
+    assert status == 0
+    assert said[2] == f"new code/toys.py: {(project / 'toys.py').stat().st_size} bytes"
+    assert "+class Toys" not in said
+    assert "+from crawler import Spider" in said
+    [first] = [line.split()[0] for line in cli("projects", "shop")[1][2:]]
+    back = cli("projects", "shop", "--diff", "--version", first, "--since", said[0].split()[-1])[1]
+    assert back[2].startswith("gone code/toys.py: ")
+    assert json.loads(cli("projects", "shop", "--diff", "--json")[1][0])["changed"] == 2
+    assert json.loads(cli("projects", "shop", "--files", "--json")[1][0])["total"] == 3
+    for words in (["--files"], ["shop", "--files", "--diff"], ["shop", "--since", first]):
+        assert cli("projects", *words)[0] == 2
+
+
+def test_a_bundle_is_written_to_a_file_that_a_master_takes_as_it_is(cli, project, tmp_path, kept):
+    file = tmp_path / "shop.zip"
+    status, said, _ = cli("deploy", project, "--project", "shop", "--out", file)
+    assert status == 0
+    assert said[0].startswith(f"{file} has ")
+    assert said[1] == "to deploy it: POST it to /crawler/projects/shop/bundles of a master"
+    assert not kept.exists()
+    assert cli("projects")[1] == ["no projects; crawler deploy FOLDER --project NAME deploys one"]
+    digest = bundle.digest_of(file)
+    cli("deploy", project, "--project", "shop")
+    assert [path.stem for path in kept.iterdir()] == [digest]
+    told = json.loads(cli("deploy", project, "--project", "shop", "--out", file, "--json")[1][0])
+    assert (told["digest"], told["file"], told["spiders"]) == (digest, str(file), ["books"])
+
+
+def test_a_bundle_that_cannot_be_written_is_told(cli, project, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, error = cli("deploy", project, "--project", "shop", "--out", tmp_path / "file" / "x")
+    assert (status, error.startswith("crawler: --out: ")) == (2, True)
+    assert cli("deploy", project, "--project", "shop", "--out", tmp_path / "x", "--roll")[0] == 2
 
 
 def test_a_project_is_deleted(cli, project):

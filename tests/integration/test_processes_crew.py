@@ -64,12 +64,13 @@ def zygotes():
 
 
 def beside(place, runs, *resources):
-    """Start runs whose addresses are of one host: so they are in one process."""
+    """Start runs whose addresses are of one host: so they are in one process. The first one has
+    fetched a page before the others begin, which may end it."""
     for resource in resources:
         runs.start(resource)
         eventually(lambda r=resource: runs.of(r.name).process)
+        waits_for_pages(runs, resources[0].name, 1)
     [process] = {runs.of(resource.name).process for resource in resources}
-    waits_for_pages(runs, resources[0].name, 1)
     return process
 
 

@@ -235,4 +235,25 @@ MUTANTS = [
         "if False:",
         "tests/unit/node/test_registration.py -k becomes_ready",
     ),
+    Mutant(
+        "equal checksums hide a change between two bundles",
+        "crawler/deploy/contents.py",
+        "    with old.open(one) as first",
+        "    return True\n    with old.open(one) as first",
+        "tests/unit/bundles/test_contents.py",
+    ),
+    Mutant(
+        "operators see the code of projects over HTTP",
+        "crawler/api/http/access.py",
+        '"crawler.bundle_files": Need.CLUSTER',
+        '"crawler.bundle_files": Need.TASKS',
+        "tests/integration/test_api_projects.py -k admins_alone",
+    ),
+    Mutant(
+        "operators see the code of projects over gRPC",
+        "crawler/api/rpc/access.py",
+        'CompareBundles": Need.CLUSTER',
+        'CompareBundles": Need.TASKS',
+        "tests/integration/test_api_projects.py -k admins_alone",
+    ),
 ]

@@ -128,7 +128,7 @@ MUTANTS = [
         "crawler/node/master/listing.py",
         " if query.shards or not each.spec.shard)",
         ")",
-        "tests/unit/node/test_listing.py -k sorted_list_has",
+        "tests/unit/node/test_listing.py -k only_on_demand",
     ),
     Mutant(
         "a listing counts the head alone",

@@ -164,6 +164,7 @@ CLI = (
     *(
         "add",
         "as_json",
+        "bundles",
         "completion",
         "delete",
         "deploy",

@@ -70,6 +70,8 @@ NEEDS: Mapping[str, Need] = {
     "crawler.deploy": Need.CLUSTER,
     "crawler.projects": Need.READ,
     "crawler.project": Need.READ,
+    "crawler.bundle_files": Need.CLUSTER,
+    "crawler.compare_bundles": Need.CLUSTER,
     "crawler.rollback": Need.CLUSTER,
     "crawler.delete_project": Need.CLUSTER,
     "crawler.audit": Need.CLUSTER,

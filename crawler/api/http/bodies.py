@@ -23,7 +23,7 @@ from crawler.model.audit import AuditRecord
 from crawler.model.history import Event, Run
 from crawler.model.logs import LogPart
 from crawler.model.policy import DryRun, Explanation, SchedulerView
-from crawler.model.projects import ProjectView
+from crawler.model.projects import BundleFiles, Comparison, ProjectView
 from crawler.model.records import Leader, Resource, Spec
 from crawler.model.schedules import ScheduleView
 from crawler.model.secrets import Secret
@@ -181,6 +181,16 @@ def project(found: ProjectView) -> dict[str, Any]:
 def projects(found: Sequence[ProjectView]) -> dict[str, Any]:
     """Return projects."""
     return {"projects": [project(each) for each in found]}
+
+
+def bundle_files(found: BundleFiles) -> dict[str, Any]:
+    """Return what is in a bundle."""
+    return _body(pb.BundleFiles.DESCRIPTOR, fields.of_bundle_files(found))
+
+
+def comparison(found: Comparison) -> dict[str, Any]:
+    """Return how two bundles differ."""
+    return _body(pb.Comparison.DESCRIPTOR, fields.of_comparison(found))
 
 
 def audit(found: Sequence[AuditRecord]) -> dict[str, Any]:

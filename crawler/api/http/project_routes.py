@@ -52,6 +52,22 @@ def project(name: str) -> Response:
     return answer(bodies.project(backend(call).project(named, call)))
 
 
+@api.get("/projects/<name>/files")
+def bundle_files(name: str) -> Response:
+    """Return what is in a version of a project: in the current one, unless `digest` names one."""
+    call = present_call()
+    wish = project_schemas.load_comparison({**request.args.to_dict(), "name": name})
+    return answer(bodies.bundle_files(service().bundle_files(wish.name, wish.digest, call)))
+
+
+@api.get("/projects/<name>/diff")
+def compare_bundles(name: str) -> Response:
+    """Return how a version of a project differs from the one before, or from that of `since`."""
+    call = present_call()
+    wish = project_schemas.load_comparison({**request.args.to_dict(), "name": name})
+    return answer(bodies.comparison(service().compare(*wish, call)))
+
+
 @api.post("/projects/<name>/rollback")
 def rollback(name: str) -> Response:
     """Make another version of a project the current one; without a digest, the one before."""

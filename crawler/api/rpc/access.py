@@ -60,6 +60,8 @@ NEEDS: Mapping[str, Need] = {
     f"{_MASTER}DeployBundle": Need.CLUSTER,
     f"{_MASTER}ListProjects": Need.READ,
     f"{_MASTER}GetProject": Need.READ,
+    f"{_MASTER}ListBundleFiles": Need.CLUSTER,
+    f"{_MASTER}CompareBundles": Need.CLUSTER,
     f"{_MASTER}RollbackProject": Need.CLUSTER,
     f"{_MASTER}DeleteProject": Need.CLUSTER,
     f"{_MASTER}RecordBundle": Need.NODES,

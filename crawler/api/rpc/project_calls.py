@@ -13,7 +13,7 @@ from crawler.api.backend import Call
 from crawler.api.bundles import CHUNK
 from crawler.api.rpc import project_codec
 from crawler.errors import CrawlerError
-from crawler.model.projects import ProjectView, Version
+from crawler.model.projects import BundleFiles, Comparison, ProjectView, Version
 from crawler.proto import crawler_pb2 as pb
 
 
@@ -66,6 +66,16 @@ class ProjectCalls:
         """Return one project. Raises NotFound."""
         answer = self._read("GetProject", pb.ProjectRequest(name=name), call)
         return project_codec.project_from(answer)
+
+    def bundle_files(self, name: str, digest: str, call: Call) -> BundleFiles:
+        """Return what is in a version of a project. Raises NotFound."""
+        request = pb.CompareRequest(name=name, digest=digest)
+        return project_codec.files_from(self._read("ListBundleFiles", request, call))
+
+    def compare(self, name: str, digest: str, since: str, call: Call) -> Comparison:
+        """Return how a version of a project differs from another one. Raises NotFound."""
+        request = pb.CompareRequest(name=name, digest=digest, since=since)
+        return project_codec.comparison_from(self._read("CompareBundles", request, call))
 
     def rollback(self, name: str, digest: str, roll: bool, call: Call) -> ProjectView:
         """Make another version of a project the current one. Raises NotFound."""

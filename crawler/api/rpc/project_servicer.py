@@ -47,6 +47,23 @@ class ProjectServicer:
         name = project_schemas.load_name(request.name)
         return project_codec.project_message(self._service.backend(call).project(name, call))
 
+    def ListBundleFiles(
+        self, request: pb.CompareRequest, context: grpc.ServicerContext
+    ) -> pb.BundleFiles:
+        """Return what is in a version of a project."""
+        call = self._call(context)
+        wish = project_schemas.load_comparison(project_codec.comparing_fields(request))
+        found = self._service.bundle_files(wish.name, wish.digest, call)
+        return project_codec.files_message(found)
+
+    def CompareBundles(
+        self, request: pb.CompareRequest, context: grpc.ServicerContext
+    ) -> pb.Comparison:
+        """Return how a version of a project differs from another one."""
+        call = self._call(context)
+        wish = project_schemas.load_comparison(project_codec.comparing_fields(request))
+        return project_codec.comparison_message(self._service.compare(*wish, call))
+
     def RollbackProject(
         self, request: pb.ProjectRequest, context: grpc.ServicerContext
     ) -> pb.Project:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -22,14 +23,14 @@ import gevent
 from crawler.api.backend import Call
 from crawler.api.rpc.peers import Peers
 from crawler.coordination.projects import Projects
-from crawler.deploy import bundle
+from crawler.deploy import bundle, contents
 from crawler.deploy.places import BEGUN, BundlePlace, FolderPlace
 from crawler.deploy.shared_place import SharedPlace
 from crawler.errors import CrawlerError, InvalidArgument, NotFound, Unavailable
 from crawler.history.bundles import DatabasePlace
 from crawler.history.threads import in_thread
 from crawler.logs import get_logger
-from crawler.model.projects import SHORT, Version, is_digest
+from crawler.model.projects import SHORT, BundleFiles, Comparison, Version, is_digest
 from crawler.settings.deploy import HISTORY, DeploySettings
 from crawler.settings.sections import Settings
 
@@ -93,14 +94,30 @@ class MasterBundles:
 
     def give(self, digest: str, call: Call) -> Iterator[bytes]:
         """Return the bytes of a bundle."""
+        path = self._here(digest, asks_others=not call.forwarded)
+        return _read(_in_thread(lambda: path.open("rb")))
+
+    def files(self, digest: str) -> BundleFiles:
+        """Return what is in a bundle."""
+        found = _in_thread(contents.files_in, self._here(digest))
+        return BundleFiles(digest, found[: contents.MOST_TOLD], len(found))
+
+    def compare(self, before: str, after: str) -> Comparison:
+        """Return how two bundles differ."""
+        found = _in_thread(contents.compared, self._here(before), self._here(after))
+        return replace(found, before=before, after=after)
+
+    def _here(self, digest: str, asks_others: bool = True) -> Path:
+        """Return the file of a bundle, which others may have to give first. Raises NotFound,
+        Unavailable."""
         if not is_digest(digest):
             raise NotFound(f"no bundle {digest[:SHORT]!r}")
         path = self._path(digest)
         if not _in_thread(path.exists):
-            if call.forwarded:
+            if not asks_others:
                 raise NotFound(f"this master has no bundle {digest[:SHORT]!r}")
             self._fetch(digest)
-        return _read(_in_thread(lambda: path.open("rb")))
+        return path
 
     def keep_forever(self) -> None:
         """Fetch what projects name, and remove what none does, until the greenlet ends."""

@@ -41,7 +41,7 @@ class Browser:
 
     @property
     def text(self):
-        return " ".join(self.page.find("body").text_content().split())
+        return " ".join(" ".join(self.page.find("body").itertext()).split())
 
     @property
     def told(self):

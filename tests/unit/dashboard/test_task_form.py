@@ -140,7 +140,7 @@ def test_one_chooses_a_spider_of_the_workers_or_of_a_project_first(paint, operat
     backend.kept_projects["shop"] = Project("shop", version.digest, (version,))
     text = operator.see("/tasks/new")
     assert "paint Paints shops. 1 worker, takes start_urls, depth, wide, colour, any" in text
-    assert "shop/tea no live worker offers it now" in text
+    assert "tea no live worker offers it now" in text
     ways = [each.get("href") for each in operator.page.cssselect(".spiders a")]
     assert ways == ["/dashboard/tasks/new?spider=paint", "/dashboard/tasks/new?spider=shop%2Ftea"]
     operator.open(ways[1])
@@ -154,15 +154,20 @@ def test_the_parameters_of_a_spider_are_fields(paint, operator, backend):
     fields = [each.get("name") for each in operator.page.cssselect("main [name^='p-']")]
     assert fields == [f"p-{each.name}" for each in ARGUMENTS]
     typed = {**TYPED, "spider": "paint", "parameters": '{"settings": {"delay_s": 1}}'}
-    given = {"p-start_urls": '["http://a"]', "p-depth": "7", "p-wide": "true", "p-any": "x"}
+    given = {
+        "p-start_urls": "http://a\r\n http://b",
+        "p-depth": "7",
+        "p-wide": "true",
+        "p-any": "x",
+    }
     operator.send("/tasks/new", **typed, **given)
     assert backend.resources["shop"].spec.parameters == {
         "settings": {"delay_s": 1},
-        **{"start_urls": ["http://a"], "depth": 7, "wide": True, "any": "x"},
+        **{"start_urls": ["http://a", "http://b"], "depth": 7, "wide": True, "any": "x"},
     }
     operator.see("/tasks/shop/change")
     found = standing_in(operator)
-    assert (found["p-depth"], found["p-start_urls"]) == ("7", '["http://a"]')
+    assert (found["p-depth"], found["p-start_urls"]) == ("7", "http://a\nhttp://b")
     assert json.loads(found["parameters"]) == {"settings": {"delay_s": 1}}
 
 
@@ -186,7 +191,25 @@ def test_without_workers_the_form_can_be_filled_all_the_same(worker, operator):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "5", "true", '"q"', 5, 5.5, True, None, [], {"a": [1]}, "é\n"]
+    "value",
+    [
+        "",
+        "x",
+        "5",
+        "true",
+        '"q"',
+        5,
+        5.5,
+        True,
+        None,
+        [],
+        ["a"],
+        ["[a", "b"],
+        ["a", 1],
+        ["a\nb", ""],
+        {"a": [1]},
+        "é\n",
+    ],
 )
 @pytest.mark.parametrize("argument", ARGUMENTS, ids=lambda each: each.type or "any")
 def test_what_a_field_shows_of_a_parameter_is_the_parameter(argument, value):

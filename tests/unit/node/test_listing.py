@@ -5,7 +5,7 @@ from collections import Counter
 from functools import cmp_to_key
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawler.clock import ManualClock
@@ -29,6 +29,7 @@ from crawler.node.master import listing
 from crawler.node.master.live_counts import LiveCounts
 from crawler.node.master.mirrors import Mirrors
 from tests.clusters import KEYS
+from tests.depth import examples
 
 A = {"team": "a"}
 MANY = 2500
@@ -146,6 +147,7 @@ def is_in(state, task):
     return state is None or (task.state is state if stored else task.told_state == state.value)
 
 
+@settings(max_examples=examples(200))
 @given(
     st.lists(TASKS, min_size=3, max_size=12),
     QUERIES,
@@ -317,6 +319,17 @@ def test_texts_are_in_the_order_of_their_characters_both_ways(descending):
     wanted = spiders[::-1] if descending else spiders
     assert [each.spec.spider for each in tasks] == [each for each in wanted for _ in "xy"]
     assert [each.name[0] for each in tasks] == list("xy" * len(spiders)), "alike are by name"
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("search", ["", "books"])
+def test_shards_are_listed_and_counted_only_on_demand(sort, search):
+    leader = Leader()
+    leader.put(*(Resource(Spec(f"books~{n}", workers=3, shard=n)) for n in (1, 2)))
+    leader.put(Resource(Spec("books", workers=3)))
+    for shards, number in [(False, 1), (True, 3)]:
+        page = leader.list(Query(sort=sort, search=search, shards=shards))
+        assert (len(page.resources), page.total, page.counts["pending"]) == (number,) * 3
 
 
 def test_a_task_is_counted_where_it_is_now():

@@ -200,6 +200,7 @@ def later_runs():
 
 def test_no_crawl_process_gets_the_keys_and_the_token():
     given = {"CRAWLER_SECRETS_KEY": "a", "CRAWLER_TOKEN": "b", "MINE": "key", "PATH": "/bin"}
+    given["OTEL_EXPORTER_OTLP_HEADERS"] = "api-key=c"
     assert environment(given, ["key"]).keys() & given.keys() == {"PATH"}
 
 

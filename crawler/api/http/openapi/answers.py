@@ -64,6 +64,8 @@ def schemas() -> dict[str, Schema]:
         pb.ListSecretsResponse,
         pb.ListSchedulesResponse,
         pb.ListProjectsResponse,
+        pb.BundleFiles,
+        pb.Comparison,
         pb.ListAuditResponse,
         pb.GetHistoryResponse,
         pb.ListRunsResponse,

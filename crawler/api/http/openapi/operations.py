@@ -13,6 +13,7 @@ from crawler.debugging.looks import LEAST_S, MOST_S
 from crawler.debugging.profile_forms import FORMS
 from crawler.model.audit import MOST_RECORDS
 from crawler.model.history import MOST_LIMIT, RunState
+from crawler.model.projects import SHORT
 
 ERRORS = {
     400: "The request is wrong. The message names the field, its value and what is allowed.",
@@ -97,6 +98,8 @@ _ID = _in_query("id", {"type": "string", "maxLength": 200})
 _EPOCH = _in_query("epoch", {"type": "integer", "minimum": 0, "maximum": 2**63 - 1})
 _SKIP_MISSING = _in_query("skip_missing", {"enum": ["true", "false"]})
 _FORM = _in_query("format", {"enum": list(FORMS)})
+_A_DIGEST = {"type": "string", "pattern": f"^([0-9a-f]{{{SHORT},64}})?$"}
+_DIGEST, _SINCE = _in_query("digest", _A_DIGEST), _in_query("since", _A_DIGEST)
 _ROLL = _in_query("roll", {"type": "boolean"})
 _LOOKS = _GUARDED | _NAMED
 """A crawl process may not be there, or not answer."""
@@ -195,6 +198,20 @@ OPERATIONS: Mapping[str, Operation] = {
     "crawler.projects": Operation("listProjects", ref("ListProjectsResponse"), _READS),
     "crawler.project": Operation(
         "getProject", ref("Project"), _READS | _NAMED, name=ref("ProjectName")
+    ),
+    "crawler.bundle_files": Operation(
+        "listBundleFiles",
+        ref("BundleFiles"),
+        _READS | _NAMED,
+        name=ref("ProjectName"),
+        query=(_DIGEST,),
+    ),
+    "crawler.compare_bundles": Operation(
+        "compareBundles",
+        ref("Comparison"),
+        _READS | _NAMED,
+        name=ref("ProjectName"),
+        query=(_DIGEST, _SINCE),
     ),
     "crawler.rollback": Operation(
         "rollbackProject",
