@@ -11,6 +11,7 @@ from crawler.api.backend import Backend, Call, NodeLoad
 from crawler.errors import CrawlerError
 from crawler.model.item_files import ItemFolder
 from crawler.model.logs import Passage, Piece, PieceKey
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import Query, Resource
 from crawler.model.shards import MAX_WORKERS, is_sharded
 from crawler.model.spiders import OfferedSpider
@@ -28,6 +29,10 @@ Answer = TypeVar("Answer")
 
 class WorkerClient(Protocol):
     """A client of a worker."""
+
+    def processes(self, call: Call) -> Sequence[ProcessLoad]:
+        """Return what each crawl process does. Raises whatever calls raise."""
+        ...
 
     def log_pieces(self, name: str, call: Call) -> Sequence[Piece]:
         """Return the pieces of a task's log that the worker has. Raises whatever calls raise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -12,12 +13,14 @@ from flask import Response
 
 from crawler.api.backend import Call, NodeLoad
 from crawler.api.service import Service
+from crawler.api.workers import WORKER, brief
 from crawler.dashboard.asked import action, allowed, backend, call, page, shared, show, stream
 from crawler.dashboard.live import Shown
 from crawler.dashboard.writing import part
-from crawler.errors import Unavailable
+from crawler.errors import CrawlerError, NotFound, Unavailable, shown
 from crawler.model import audit
 from crawler.model.access import Need
+from crawler.model.processes import ProcessLoad
 from crawler.model.records import MAX_PAGE, Leader, Query, Resource, State
 
 MOST_REASONS = 8
@@ -59,6 +62,19 @@ def cluster_live() -> Response:
     return stream("cluster", lambda call: _shown(service, call, acts))
 
 
+@page("/nodes/<name>")
+def node(name: str) -> Response:
+    """Show a node with its crawl processes."""
+    asking = call()
+    found = next((each for each in backend(asking).nodes(asking) if each.node.id == name), None)
+    if found is None:
+        raise NotFound(f"no live node {shown(name)}; the cluster shows those that there are")
+    processes, why = _processes(found)
+    return show(
+        "node.html", load=found, leader=leader(shared().service), processes=processes, why=why
+    )
+
+
 @action("/nodes/<name>/drain", Need.CLUSTER, audit.NODE_DRAIN)
 def drain(name: str) -> str:
     """Drain a worker."""
@@ -84,6 +100,18 @@ def seen(service: Service, call: Call) -> Cluster:
         asked.list(Query(1), call).counts,
         reasons(waiting.resources, waiting.total),
     )
+
+
+def _processes(load: NodeLoad) -> tuple[Sequence[ProcessLoad], str]:
+    """Return the crawl processes of a worker, or why it does not tell."""
+    reach = shared().reach
+    if load.role != WORKER or reach is None:
+        return (), ""
+    try:
+        with closing(reach(load.node.address)) as client:
+            return client.processes(brief(call())), ""
+    except CrawlerError as error:
+        return (), str(error)
 
 
 def reasons(found: Sequence[Resource], total: int) -> Sequence[Waiting]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from flask import Response, redirect, request
@@ -42,8 +42,7 @@ DAYS = 7
 """How many days the calendar shows."""
 MOST_A_DAY = 4
 """How many times of a schedule are told one by one on a day."""
-MOST_LOOKED = 5000
-"""How many moments are looked at for one calendar; beyond that it says that there are more."""
+DAY_NS = 86_400 * 10**9
 NS = 1_000_000_000
 
 
@@ -53,14 +52,14 @@ class Fires(NamedTuple):
     name: str
     times: Sequence[str]
     """The first times, as hours and minutes of UTC."""
-    total: int
+    has_more: bool
+    """Whether there are more of them."""
 
 
 class Day(NamedTuple):
     """A day of the calendar."""
 
-    date: str
-    weekday: str
+    begin: datetime
     fires: Sequence[Fires]
 
 
@@ -140,44 +139,30 @@ def delete_schedule(name: str) -> str:
 
 def days(found: Sequence[ScheduleView], now_ns: int) -> Sequence[Day]:
     """Return the days to come, with what fires on each, by UTC."""
-    today = datetime.fromtimestamp(now_ns / NS, UTC).date()
-    until_ns = int((now_ns // NS + DAYS * 86_400) * NS)
-    times: dict[tuple[str, str], list[str]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
+    today = datetime.fromtimestamp(now_ns / NS, UTC).replace(hour=0, minute=0, second=0)
+    begins = [today.replace(microsecond=0) + timedelta(days=number) for number in range(DAYS)]
+    return [Day(begin, list(_on_day(found, begin, now_ns))) for begin in begins]
+
+
+def _on_day(found: Sequence[ScheduleView], begin: datetime, now_ns: int) -> Iterator[Fires]:
+    """Yield what fires on a day from now on, in the order of the first times."""
+    begin_ns = int(begin.timestamp()) * NS
+    end_ns, told = begin_ns + DAY_NS, []
     for each in found:
-        for at in _moments(each, now_ns, until_ns):
-            key = at.date().isoformat(), each.schedule.name
-            counts[key] += 1
-            if counts[key] <= MOST_A_DAY:
-                times.setdefault(key, []).append(f"{at:%H:%M}")
-    dates = [today + timedelta(days=number) for number in range(DAYS)]
-    return [
-        Day(
-            date.isoformat(),
-            f"{date:%a}",
-            [
-                Fires(name, told, counts[on, name])
-                for (on, name), told in sorted(times.items(), key=lambda pair: pair[1])
-                if on == date.isoformat()
-            ],
-        )
-        for date in dates
-    ]
+        if not each.schedule.wish.paused:
+            first_ns = max(begin_ns - 1, now_ns)
+            times = list(islice(_moments(each, first_ns, end_ns), MOST_A_DAY + 1))
+            if times:
+                told.append(Fires(each.schedule.name, times[:MOST_A_DAY], len(times) > MOST_A_DAY))
+    yield from sorted(told, key=lambda fires: (fires.times[0], fires.name))
 
 
-def _moments(view: ScheduleView, now_ns: int, until_ns: int) -> Sequence[datetime]:
-    """Return when a schedule fires in a time, as far as it is looked."""
-    moments: list[datetime] = []
-    if view.schedule.wish.paused:
-        return moments
-    table, at = moments_of(view.schedule), now_ns
-    while len(moments) < MOST_LOOKED:
-        following = table.after(at)
-        if following is None or following > until_ns:
-            break
-        at = following
-        moments.append(datetime.fromtimestamp(at / NS, UTC))
-    return moments
+def _moments(view: ScheduleView, after_ns: int, until_ns: int) -> Iterator[str]:
+    """Yield the moments of a schedule between two times, as hours and minutes of UTC."""
+    table, at = moments_of(view.schedule), moments_of(view.schedule).after(after_ns)
+    while at is not None and at < until_ns:
+        yield f"{datetime.fromtimestamp(at / NS, UTC):%H:%M}"
+        at = table.after(at)
 
 
 def _form(typed: Mapping[str, Any], view: ScheduleView | None = None, fault: str = "") -> Response:

@@ -25,6 +25,9 @@ OWNERS = 10_000
 DRAINING = "draining"
 """The entry in the metadata of a node that is about to leave."""
 
+CODE = "code"
+"""The entry in the metadata of a node with the version of this program that it runs."""
+
 PROCESS = "process"
 """The entry in the metadata of a worker that lost its lease and came back: the incarnation with
 which its process registered first. All incarnations from there on are this one process."""
@@ -385,6 +388,11 @@ class Node:
     def draining(self) -> bool:
         """Whether the node is about to leave, and takes no new tasks."""
         return self.metadata.get(DRAINING) == "true"
+
+    @property
+    def code(self) -> str:
+        """The version of this program that it runs; empty if it does not say."""
+        return self.metadata.get(CODE, "")
 
     @property
     def first_incarnation(self) -> int:

@@ -51,8 +51,11 @@ function replace(old, made) {
   old.replaceWith(made);
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (focused) made.querySelector(focused)?.focus();
-  made.classList.add("changed");
+  if (word(old) !== word(made)) made.classList.add("changed");
 }
+
+// A row lights up when its state has changed, not with each number.
+const word = (element) => element.querySelector(".state")?.textContent;
 
 function mark(element) {
   if (element.id) return `#${CSS.escape(element.id)}`;

@@ -7,13 +7,14 @@ new lease, as another incarnation. This goes on until the node stops.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from gevent.event import Event
 from gevent.lock import RLock
 
+import crawler
 from crawler.clock import Backoff, Clock
 from crawler.coordination.keys import Keys
 from crawler.coordination.lease import Lease
@@ -22,7 +23,7 @@ from crawler.coordination.store import Store
 from crawler.errors import CrawlerError, LeaseLost, Retryable
 from crawler.hub import HubWatch
 from crawler.logs import get_logger
-from crawler.model.records import Node
+from crawler.model.records import CODE, Node
 from crawler.node.guard.guard import Guard, NoGuard
 from crawler.node.guard.page import NO_LEASE
 from crawler.node.membership.names import NodeNames
@@ -229,7 +230,8 @@ class Membership:
         try:
             name = self._names.choose(self._registry.names())
             described = describe(self._keys.node_id(self._role_name, name))
-            node = self._registry.register(described, lease)
+            told = {**described.metadata, CODE: crawler.__version__}
+            node = self._registry.register(replace(described, metadata=told), lease)
         except IdTaken as error:
             note = log.debug if self._names.waiting else log.warning
             note("the id is taken; waiting until its lease ends", error=str(error))

@@ -71,17 +71,15 @@ def test_what_was_typed_stays_when_it_is_refused(signed_in, backend, changed, wh
 
 def test_the_calendar_tells_each_time_of_the_days_to_come():
     found = days([view("nightly", "30 3 * * *"), view("off", "* * * * *", paused=True)], MONDAY_NS)
-    assert [day.weekday for day in found][:2] == ["Mon", "Tue"]
-    assert len(found) == DAYS
-    assert all(day.fires[0][:2] == ("nightly", ["03:30"]) for day in found)
-    assert {fires.name for day in found for fires in day.fires} == {"nightly"}
+    assert [f"{day.begin:%a}" for day in found] == ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    assert [day.fires for day in found] == [[("nightly", ["03:30"], False)]] * DAYS
 
 
-def test_what_fires_often_is_counted():
-    [first, *_] = days([view("often", "@every 1h")], MONDAY_NS)
-    [fires] = first.fires
-    assert len(fires.times) == MOST_A_DAY
-    assert fires.total == 23
+def test_what_is_over_today_and_what_fires_often_are_told_so():
+    [first, second, *_] = days([view("early", "30 0 * * *"), view("often", "@every 1h")], MONDAY_NS)
+    assert first.fires == [("often", ["01:00", "02:00", "03:00", "04:00"], True)]
+    assert [fires.name for fires in second.fires] == ["often", "early"]
+    assert len(second.fires[0].times) == MOST_A_DAY
 
 
 @pytest.fixture

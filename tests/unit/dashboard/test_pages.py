@@ -191,3 +191,13 @@ def test_a_follower_shows_the_same_while_it_knows_the_leader(signed_in, master):
     master.election.remote_backend = refuse
     master.follow("192.168.0.9:9091")
     assert "the leader went away" in browser.see()
+
+
+def test_a_node_is_shown_with_its_crawl_processes_or_why_it_does_not_tell(signed_in, backend):
+    browser = signed_in(Role.VIEWER)
+    text = browser.see(f"/nodes/{WORKER_ID}")
+    assert "The worker does not tell of them" in text
+    assert "processor 50 %" in text
+    assert browser.buttons() == {}
+    browser.see("/nodes/nowhere")
+    assert browser.status == 404
