@@ -64,6 +64,14 @@ class Window:
         told = [text for text in told if not any(p.search(text) for p in self._expected)]
         assert not told, "the page:\n  " + "\n  ".join(told)
 
+    def leave(self):
+        """Leave the page, and check the window: another test goes on with it."""
+        self.page.goto("about:blank")
+        try:
+            self.check()
+        finally:
+            self._expected.clear()
+
     def close(self):
         """Close it, and check it."""
         self.context.close()  # what the pages have told until now has arrived by then
@@ -75,5 +83,5 @@ class Window:
             self.complaints.append(f"{message.type} on the console: {message.text} ({where})")
 
     def _asked(self, request):
-        if not request.url.startswith((f"{self.origin}/", "data:", "blob:")):
+        if not request.url.startswith((f"{self.origin}/", "data:", "blob:", "about:")):
             self.complaints.append(f"asked another host: {request.method} {request.url}")
