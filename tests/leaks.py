@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import gc
 import os
-import sys
 import threading
 import time
 import weakref
@@ -22,6 +21,8 @@ from typing import NamedTuple
 import gevent
 import greenlet
 import pytest
+
+from crawler.hub import stacks_of_threads
 
 PATIENCE_S = 20.0
 """What is being closed as the last test ends has so long."""
@@ -200,9 +201,9 @@ def _place(each: greenlet.greenlet) -> str:
 def _threads() -> dict[object, str]:
     """Native threads that run Python, beside the main one and the hub's own pool of them."""
     places = [
-        f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        for thread, frame in sys._current_frames().items()
-        if thread != threading.main_thread().ident
+        f"{stack[0].file}:{stack[0].line}"
+        for thread, stack in stacks_of_threads().items()
+        if stack and thread != threading.main_thread().ident
     ]
     beside = len(places) - gevent.get_hub().threadpool.size
     where = ", ".join(sorted(set(places)))

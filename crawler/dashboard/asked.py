@@ -31,7 +31,7 @@ from crawler.settings.oidc import OidcSettings
 
 EXTENSION = "crawler.dashboard"
 """The name under which the application keeps what the pages share."""
-TIMEOUT_S = 5.0
+TIMEOUT_S = 15.0
 """Deadline of what a page asks the leader."""
 BACK = "back"
 """The field of a form with the path of the page from which it came."""

@@ -24,9 +24,9 @@ from crawler.supervision import Supervisor
 
 KEPT = 1000
 """How many lines a tail has, and a page."""
-MOST_NEW = 500
+MOST_NEW = 250
 """How many lines are written at a time. Of more that came meanwhile, the last ones count."""
-PACE_S = 0.25
+PACE_S = 0.5
 """The shortest time between two events for a reader."""
 ALIVE_S = 15.0
 MOST_S = 300.0

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawler.dashboard.task_arguments import PREFIX, gathered, spread
 from crawler.errors import InvalidArgument, shown
 from crawler.model.records import Spec
+from crawler.model.spiders import SpiderArgument
 from crawler.schemas import constraint_json
 
 TEXTS = (
@@ -32,6 +34,7 @@ _FAULT = re.compile(
 OTHER = ""
 """Faults that are of no field are told under this name."""
 
+Arguments = Sequence[SpiderArgument]
 Typed = Mapping[str, str]
 """What stands in each field; `on` for what is ticked."""
 
@@ -42,20 +45,20 @@ class Filled:
 
     typed: Typed
     faults: Mapping[str, str] = field(default_factory=dict)
-    would_restart: bool = False
-    """Whether the change is only made if the present run may end."""
 
 
-def typed_of(spec: Spec) -> Typed:
-    """Return what to type for a task."""
+def typed_of(spec: Spec, arguments: Arguments = ()) -> Typed:
+    """Return what to type for a task. The arguments of its spider have fields of their own."""
+    fields, rest = spread(arguments, spec.parameters)
     written = constraint_json.write(spec.constraints)
     constraints = {name: value for name, value in written.items() if value}
     return {
+        **fields,
         "name": spec.name,
         "spider": spec.offered_as,
         "labels": "\n".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
         "priority": str(spec.priority),
-        "parameters": _json(spec.parameters),
+        "parameters": _json(rest) if rest or not fields else "",
         "constraints": _json(constraints) if constraints else "",
         "retries": str(spec.retries),
         "workers": str(spec.workers),
@@ -66,10 +69,11 @@ def typed_of(spec: Spec) -> Typed:
 
 def typed_in(form: Mapping[str, str]) -> Typed:
     """Return what was typed into a form."""
-    return {name: form.get(name, "") for name in (*TEXTS, *TICKS)}
+    own = (name for name in form if name.startswith(PREFIX))
+    return {name: form.get(name, "") for name in (*TEXTS, *TICKS, *own)}
 
 
-def asked(typed: Typed) -> dict[str, Any]:
+def asked(typed: Typed, arguments: Arguments = ()) -> dict[str, Any]:
     """Return the fields of a request. Raises Faults."""
     faults: dict[str, str] = {}
     spider = typed.get("spider", "").strip()
@@ -85,6 +89,7 @@ def asked(typed: Typed) -> dict[str, Any]:
         found[name] = typed.get(name, "").strip() or empty
     for name in OBJECTS:
         found[name] = _read(name, lambda text: json.loads(text or "{}"), typed, faults)
+    found["parameters"] = gathered(arguments, typed, found["parameters"], faults)
     found["labels"] = _read("labels", labels_in, typed, faults)
     if not found["name"]:
         faults["name"] = "is missing: give the task a name"

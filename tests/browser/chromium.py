@@ -36,7 +36,7 @@ def launched():
 
 
 class Window:
-    """A browser window with cookies of its own. Closing it fails on what `complaints` tells."""
+    """A browser window with cookies of its own. Closing it fails on what pages have done wrong."""
 
     def __init__(self, browser, origin, **options):
         """`options` are those of a context of Playwright: viewport, color_scheme, …"""
@@ -58,11 +58,24 @@ class Window:
         """Show a page of ours, as if its address was typed in; the answer's status."""
         return self.page.goto(path, wait_until="load").status
 
-    def close(self):
-        """Close it. Raises AssertionError when a page has done what it must not."""
-        self.context.close()  # what the pages have told until now has arrived by then
-        told = [text for text in self.complaints if not any(p.search(text) for p in self._expected)]
+    def check(self):
+        """Raises AssertionError when a page has done what it must not, and forgets it."""
+        told, self.complaints = self.complaints, []
+        told = [text for text in told if not any(p.search(text) for p in self._expected)]
         assert not told, "the page:\n  " + "\n  ".join(told)
+
+    def leave(self):
+        """Leave the page, and check the window: another test goes on with it."""
+        self.page.goto("about:blank")
+        try:
+            self.check()
+        finally:
+            self._expected.clear()
+
+    def close(self):
+        """Close it, and check it."""
+        self.context.close()  # what the pages have told until now has arrived by then
+        self.check()
 
     def _heard(self, message):
         if message.type in ("error", "warning"):
@@ -70,5 +83,5 @@ class Window:
             self.complaints.append(f"{message.type} on the console: {message.text} ({where})")
 
     def _asked(self, request):
-        if not request.url.startswith((f"{self.origin}/", "data:", "blob:")):
+        if not request.url.startswith((f"{self.origin}/", "data:", "blob:", "about:")):
             self.complaints.append(f"asked another host: {request.method} {request.url}")

@@ -54,15 +54,33 @@ def house(shared_house):
     return shared_house
 
 
-@pytest.fixture
-def signed_in(browser, shared_house):
-    """Returns a window in which somebody has signed in: `signed_in("viewer")`."""
-    windows = []
+@pytest.fixture(scope="package")
+def shared_windows(shared_house):
+    """Who has signed in → the window of all tests that need no own one."""
+    windows = {}
+    yield windows
+    for window in windows.values():
+        window.close()
 
-    def sign_in(who, **options):
-        windows.append(shared_house.window(browser, who, **options))
-        return windows[-1]
+
+@pytest.fixture
+def signed_in(browser, shared_house, shared_windows):
+    """Returns a window in which somebody has signed in: `signed_in("viewer")`. It is one that tests
+    before have used, unless a test asks for an own one, or for options."""
+    used = []
+
+    def sign_in(who, *, own=False, **options):
+        if own or options or not who:
+            used.append(shared_house.window(browser, who, **options))
+        else:
+            if who not in shared_windows:
+                shared_windows[who] = shared_house.window(browser, who)
+            used.append(shared_windows[who])
+        return used[-1]
 
     yield sign_in
-    for window in windows:
-        window.close()
+    for window in used:
+        if window in shared_windows.values():
+            window.leave()
+        else:
+            window.close()

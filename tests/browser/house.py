@@ -78,9 +78,15 @@ class House:
         """The worker that runs a task now; None if nobody does."""
         return self.lab.running(name).get(name)
 
+    def items(self, name):
+        """How many items the present run of a task has told of."""
+        return int(self.told("GET", f"/crawler/resource/{name}").get("counts", {}).get("items", 0))
+
     def settle(self):
-        """No task, and both workers there and at work: how each test begins."""
+        """No task, no schedule, and both workers at work: how each test begins."""
         self.lab.start(*WORKERS)
+        for each in self.told("GET", "/crawler/schedule").get("schedules", ()):
+            self.told("DELETE", f"/crawler/schedule/{each['name']}")
         for name in self.lab.resources():
             self.told("DELETE", f"/crawler/resource/{name}")
         eventually(

@@ -28,13 +28,15 @@ PICTURES = ROOT / "docs/pictures"
 SIZE = {"width": 1200, "height": 750}
 MOST_BYTES = 150_000
 """No picture may be larger: whoever clones the repository gets them all."""
-LIGHT, DARK = "light", "dark"
+SEEN_AFTER_MS = 30_000
+"""After that a chart of the last minute has something to show."""
 
 VIEWS = {
     "cluster": "/dashboard",
     "tasks": "/dashboard/tasks",
+    "task": "/dashboard/tasks/watch-fiction",
+    "schedules": "/dashboard/schedules",
     "scheduler": "/dashboard/scheduler",
-    "alerts": "/dashboard/alerts",
 }
 """The name of each picture, and what it shows."""
 
@@ -46,26 +48,26 @@ def main(names):
         return 1
     PICTURES.mkdir(exist_ok=True)
     with demo() as (origin, token), chromium.launched() as browser:
-        for scheme in (LIGHT, DARK):
-            take(browser, origin, token, scheme, names or VIEWS)
+        take(browser, origin, token, names or VIEWS)
     large = [path.name for path in PICTURES.iterdir() if path.stat().st_size > MOST_BYTES]
     if large:
         print(f"larger than {MOST_BYTES} bytes: {', '.join(sorted(large))}", file=sys.stderr)
     return int(bool(large))
 
 
-def take(browser, origin, token, scheme, names):
-    """Take a picture of each view in one scheme of colours."""
-    look = {"color_scheme": scheme, "viewport": SIZE, "reduced_motion": "reduce"}
-    window = chromium.Window(browser, origin, timezone_id="Europe/Berlin", locale="en-GB", **look)
+def take(browser, origin, token, names):
+    """Take a picture of each view in both schemes of colours."""
+    look = {"viewport": SIZE, "reduced_motion": "reduce", "locale": "en-GB"}
+    window = chromium.Window(browser, origin, timezone_id="Europe/Berlin", **look)
     sign_in(window, token)
     for name in names:
         window.open(VIEWS[name])
-        window.page.locator("main h1").wait_for()
-        window.page.wait_for_timeout(1000)  # what is live has come by then
-        path = PICTURES / f"{name}-{scheme}.png"
-        window.page.screenshot(path=path, animations="disabled")
-        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+        window.page.wait_for_timeout(SEEN_AFTER_MS)
+        for scheme in ("light", "dark"):
+            window.page.emulate_media(color_scheme=scheme)
+            path = PICTURES / f"{name}-{scheme}.png"
+            window.page.screenshot(path=path, animations="disabled")
+            print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
     window.close()
 
 

@@ -48,6 +48,7 @@ def test_an_admin_drains_a_worker_and_lets_it_work_again(house, signed_in):
     expect(dialog).to_be_hidden()
     assert house.runs("moves") == worker, "nothing was done"
     drain.click()
+    page.evaluate(REPLACE)
     dialog.get_by_role("button", name="Yes").click()
     expect(page.get_by_role("status")).to_contain_text("is drained")
     eventually(lambda: house.runs("moves") not in (None, worker), what="it has moved")
@@ -77,6 +78,12 @@ SEND = """path => {
     form.submit();
 }"""
 """Sends the page's own form elsewhere, as somebody might with the tools of his browser."""
+
+
+REPLACE = """() => {
+    for (const row of document.querySelectorAll("#nodes tr")) row.replaceWith(row.cloneNode(true));
+}"""
+"""Replaces the rows, as a change of their loads does."""
 
 
 def names(house):

@@ -38,7 +38,7 @@ def test_no_script_can_read_the_cookie_and_no_other_site_sends_it(signed_in, sha
 
 
 def test_who_signs_out_is_out(signed_in):
-    window = signed_in("viewer")
+    window = signed_in("viewer", own=True)
     window.open("/dashboard")
     window.page.get_by_role("button", name="Sign out").click()
     expect(window.page.get_by_role("status")).to_have_text("You have signed out.")

@@ -86,9 +86,8 @@ def test_tasks_are_deleted_after_a_plain_question(three, signed_in):
     page.get_by_label("Choose pears").uncheck()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Yes").click()
-    expect(page.get_by_role("status")).to_have_text("2 tasks deleted.")
     expect(page.locator("#tasks tr")).to_have_count(1)
-    assert set(three.lab.resources()) == {"pears"}
+    eventually(lambda: set(three.lab.resources()) == {"pears"}, what="two are deleted")
 
 
 def test_a_viewer_sees_no_button_and_is_refused_if_he_sends_it(three, signed_in):

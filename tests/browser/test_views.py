@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from crawler.dashboard.writing import SECTIONS
-from tests.browser.chromium import PHONE
+from tests.browser.chromium import DESK, PHONE
 from tests.browser.house import OURS
 from tests.browser.looks import OF_COLOURS, OF_SIZES, scrolls_sideways, violations
 from tests.waiting import eventually
@@ -12,6 +12,15 @@ from tests.waiting import eventually
 VIEWS = {
     "cluster": "/dashboard",
     "tasks": "/dashboard/tasks",
+    "a task": "/dashboard/tasks/runs",
+    "items": "/dashboard/tasks/runs/items",
+    "log": "/dashboard/tasks/runs/log",
+    "new task": "/dashboard/tasks/new",
+    "change of a task": "/dashboard/tasks/runs/change",
+    "schedules": "/dashboard/schedules",
+    "a schedule": "/dashboard/schedules/nightly",
+    "new schedule": "/dashboard/schedules/new",
+    "projects": "/dashboard/projects",
     "scheduler": "/dashboard/scheduler",
     "alerts": "/dashboard/alerts",
     "audit": "/dashboard/audit?search=token",
@@ -29,8 +38,23 @@ def full(shared_house):
     shared_house.settle()
     shared_house.add("runs", labels=OURS)
     shared_house.add(LONG, "absent", wait_for_spider=True)
-    eventually(lambda: shared_house.runs("runs"), what="a task runs")
-    return shared_house
+    nightly = {
+        "name": "nightly",
+        "when": "30 3 * * *",
+        "task": {"name": "sleeps", "spider": "slow"},
+    }
+    shared_house.told("POST", "/crawler/schedule", nightly)
+    eventually(lambda: shared_house.items("runs") > 2, what="there are items")
+    yield shared_house
+    shared_house.told("DELETE", "/crawler/schedule/nightly")
+
+
+@pytest.fixture(scope="module")
+def shared_window(browser, full):
+    """An admin's window, in which one view is opened after the other."""
+    window = full.window(browser, "admin", reduced_motion="reduce")
+    yield window
+    window.close()
 
 
 def test_every_section_is_among_them():
@@ -38,17 +62,19 @@ def test_every_section_is_among_them():
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_everybody_can_use_a_view_in_light_and_dark_and_on_a_phone(view, full, signed_in):
-    window = signed_in("admin", reduced_motion="reduce", color_scheme="light")
+def test_everybody_can_use_a_view_in_light_and_dark_and_on_a_phone(view, shared_window):
+    window, page = shared_window, shared_window.page
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
     if view == "error":
         window.expects("status of 404")
     window.open(VIEWS[view])
-    page = window.page
     assert (violations(page), scrolls_sideways(page)) == ([], [])
     page.emulate_media(color_scheme="dark")
     assert violations(page, OF_COLOURS) == []
     page.set_viewport_size(PHONE)
     assert (violations(page, OF_SIZES), scrolls_sideways(page)) == ([], [])
+    window.check()
 
 
 def test_so_can_everybody_sign_in(signed_in):

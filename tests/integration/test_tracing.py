@@ -107,7 +107,8 @@ def test_the_runs_of_a_task_that_moves_are_of_the_trace_of_its_request(cluster, 
     start = f"start_urls={site.url}/x"
     command = [sys.executable, "-m", "crawler", "add", "x", "--spider", "holding", "-a", start]
     given = {"CRAWLER_MASTER": cluster.nodes[0].address, "TRACEPARENT": PARENT}
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **given}, timeout=PATIENCE_S)
+    environment = {**os.environ, **given}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=3 * PATIENCE_S)
     eventually(lambda: site.asked)
     first = cluster.owners()["x"]
     client.drain(first, CALL)

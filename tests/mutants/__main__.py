@@ -22,6 +22,7 @@ from tests.mutants import (
     audit,
     coordination,
     crew,
+    dashboard,
     deploy,
     doors,
     engine,
@@ -85,6 +86,7 @@ PARTS = (
     items,
     api,
     alerts,
+    dashboard,
     audit,
     tracing,
 )

@@ -1,20 +1,21 @@
 // Asks before a button that says so does its work, and helps to choose rows.
 export function confirmations() {
   const dialog = document.getElementById("confirm");
-  let asked = null;
+  let button = null;
+  let form = null;
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-confirm]");
-    if (!button || button === asked) return;
+    const found = event.target.closest("button[data-confirm]");
+    if (!found) return;
     event.preventDefault();
+    [button, form] = [found, found.form];
     dialog.querySelector("#confirm-text").textContent = button.dataset.confirm;
-    dialog.returnValue = "no";
     dialog.showModal();
-    dialog.addEventListener("close", () => {
-      if (dialog.returnValue !== "yes") return;
-      asked = button;
-      button.form.requestSubmit(button);
-      asked = null;
-    }, { once: true });
+  });
+  // The dialog's own event "close" may come late, when it is open for another question.
+  dialog.addEventListener("submit", (event) => {
+    if (event.submitter?.value !== "yes") return;
+    if (!button.isConnected) form.append(button); // what is live has replaced it meanwhile
+    form.requestSubmit(button);
   });
 }
 

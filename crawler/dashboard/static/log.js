@@ -10,12 +10,16 @@ const count = new Intl.NumberFormat();
 let source = null;
 let follows = true;
 let leftOut = 0;
+let waiting = [];
+let isAnew = false;
+let isOver = false;
+let frame = 0;
 let mine = false; // whether this script scrolls, and not the reader
 
 function open() {
   if (source || !follows || document.hidden) return;
   source = new EventSource(list.dataset.log);
-  source.onmessage = (event) => { fresh(); show(JSON.parse(event.data)); };
+  source.onmessage = (event) => { fresh(); take(JSON.parse(event.data)); };
   source.onopen = fresh;
   source.onerror = () => { if (source) lost(source, again); };
 }
@@ -24,20 +28,32 @@ function close() { source?.close(); source = null; }
 
 function again() { close(); open(); }
 
-function show({ lines, leftOut: missed, anew, ended }) {
-  if (anew) { list.replaceChildren(); leftOut = 0; }
+// Events wait for the next frame: however many come, the page is written once for each.
+function take(event) {
+  const { lines, leftOut: missed, anew, ended } = event;
+  if (anew) { waiting = []; leftOut = 0; isAnew = true; }
+  waiting = waiting.concat(lines);
+  leftOut += missed + Math.max(0, waiting.length - kept);
+  waiting = waiting.slice(-kept);
+  isOver = ended;
+  if (!frame) frame = requestAnimationFrame(write);
+}
+
+function write() {
+  frame = 0;
+  if (isAnew) list.replaceChildren();
+  isAnew = false;
+  const spare = list.childElementCount + waiting.length - kept;
+  if (spare >= list.childElementCount) { leftOut += list.childElementCount; list.replaceChildren(); }
+  else for (let at = 0; at < spare; at += 1) { leftOut += 1; list.firstElementChild.remove(); }
   const holder = document.createElement("template");
-  holder.innerHTML = lines.slice(-kept).join("");
+  holder.innerHTML = waiting.join("");
+  waiting = [];
   clockTimes(holder.content);
-  leftOut += missed + Math.max(0, lines.length - kept);
   list.append(holder.content);
-  const spare = list.childElementCount - kept;
-  for (let at = 0; at < spare; at += 1) list.firstElementChild.remove();
-  leftOut += Math.max(0, spare);
   note.textContent = leftOut ? `The last ${count.format(list.childElementCount)} lines are here; ${count.format(leftOut)} before or between them are not. The whole log has them.` : "";
   bottom();
-  if (!ended) return;
-  close();
+  if (!isOver) return;
   follow(false);
   document.getElementById("log-end").hidden = false;
 }

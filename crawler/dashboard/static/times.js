@@ -12,12 +12,11 @@ export function localTimes(root) {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
 
-// The lines of a log show the time of day alone; the whole moment is in their title.
+// The lines of a log show the time of day alone.
 export function clockTimes(root) {
   for (const each of root.querySelectorAll("time[data-clock]")) {
     const moment = new Date(each.dateTime);
     if (Number.isNaN(moment.getTime())) continue;
     each.textContent = clock.format(moment);
-    each.title = at.format(moment);
   }
 }

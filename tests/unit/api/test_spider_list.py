@@ -155,7 +155,7 @@ def test_a_caller_sees_the_projects_within_its_bounds_alone(team, seen):
     caller = Caller("c", Role.VIEWER, {"team": team})
     leader = Backend(worker("a", "news", "shop/books", shop="d1"), projects=[SHOP])
     workers = Workers(a=[offer("news"), offer("books", BOOKS, "shop")])
-    call = Call(5.0, caller=caller)
+    call = Call(20.0, caller=caller)
     found = listed(BoundedBackend(leader, caller), workers, call=call)
     assert [each.name for each in found.spiders] == seen
 

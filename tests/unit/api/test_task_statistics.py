@@ -16,7 +16,7 @@ from crawler.model.statistics import HostLoad, Statistics
 from crawler.model.task_statistics import CrawlPart
 from tests.unit.api.fakes import FakeBackend, Master, body_of, client_of, running
 
-CALL = Call(5.0)
+CALL = Call(20.0)
 SPEC = Spec("shop", "books", workers=3)
 NOW_NS = 1_700_000_000_000_000_000
 
@@ -150,7 +150,7 @@ def test_a_caller_sees_the_tasks_within_its_bounds_alone(clock):
 
     def pages(team):
         caller = Caller("c", Role.VIEWER, {"team": team})
-        call = Call(5.0, caller=caller)
+        call = Call(20.0, caller=caller)
         bounded = BoundedBackend(leader, caller)
         found = TaskCounts(lambda call: bounded, lambda address: worker, "shop", call, clock)
         return found.whole().statistics.pages

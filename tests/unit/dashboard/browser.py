@@ -73,6 +73,19 @@ class Browser:
         fields = {"csrf": self.csrf, "back": self.where, **fields}
         return self.open(f"{PAGES}{path}", "POST", follow, data=fields)
 
+    def watch(self, path):
+        """Begin to watch a page: the answer, and its first event."""
+        answer = self._web.get(
+            f"{PAGES}{path}", environ_base={"REMOTE_ADDR": self._address}, buffered=False
+        )
+        found = ""
+        for part in answer.response:
+            found += part.decode()
+            if "data: " in found:
+                break
+        answer.close()
+        return answer, found
+
     def sign_in(self, token):
         self.see("/login")
         self.send("/login", token=token, back="")

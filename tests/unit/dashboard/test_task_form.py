@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from crawler.dashboard.task_arguments import gathered, spread
 from crawler.dashboard.task_typed import asked, faults_of, labels_in, typed_of
 from crawler.errors import InvalidArgument, WouldRestart
 from crawler.model.access import Role
 from crawler.model.constraints import Constraints, Expression, Operator
-from crawler.model.projects import Project, ProjectView, Version
+from crawler.model.projects import Project, Version
 from crawler.model.records import Spec
+from crawler.model.spiders import OfferedSpider, SpiderAbout, SpiderArgument
 from crawler.schemas import task_schemas
+from crawler.settings.sections import ApiSettings
+from tests.unit.api.fakes import Master
+from tests.unit.dashboard.workers import FakeWorker
 
 TYPED = {
     "name": "shop",
@@ -27,9 +32,23 @@ TYPED = {
 
 
 @pytest.fixture
+def worker():
+    return FakeWorker()
+
+
+@pytest.fixture
+def master(backend, tokens, clock, worker):
+    master = Master(
+        backend, ApiSettings(rate=0), tokens=tokens, clock=clock, has_pages=True, reach=worker
+    )
+    yield master
+    master.pages.stop()
+
+
+@pytest.fixture
 def operator(signed_in):
     browser = signed_in(Role.OPERATOR)
-    browser.see("/tasks/new")
+    browser.see("/tasks/new?by=hand")
     return browser
 
 
@@ -102,14 +121,105 @@ def test_a_name_that_is_taken_is_told_beside_it(operator):
     assert (fault.get("id"), "exists with another" in fault.text_content()) == ("w-name", True)
 
 
-def test_the_form_suggests_the_spiders_of_workers_and_of_projects(operator, backend):
+ARGUMENTS = (
+    SpiderArgument("start_urls", "array", required=True),
+    SpiderArgument("depth", "integer", 3),
+    SpiderArgument("wide", "boolean", False),
+    SpiderArgument("colour", "string"),
+    SpiderArgument("any"),
+)
+
+
+@pytest.fixture
+def paint(worker):
+    worker.offers = [OfferedSpider("paint", about=SpiderAbout("Paints shops.", ARGUMENTS))]
+
+
+def test_one_chooses_a_spider_of_the_workers_or_of_a_project_first(paint, operator, backend):
     version = Version("d" * 64, spiders=("tea",))
     backend.kept_projects["shop"] = Project("shop", version.digest, (version,))
-    assert ProjectView(backend.kept_projects["shop"])
-    operator.see("/tasks/new?spider=quotes")
-    found = [each.get("value") for each in operator.page.cssselect("#spiders option")]
-    assert found == ["books", "quotes", "shop/tea"]
-    assert standing_in(operator)["spider"] == "quotes"
+    text = operator.see("/tasks/new")
+    assert "paint Paints shops. 1 worker, takes start_urls, depth, wide, colour, any" in text
+    assert "tea no live worker offers it now" in text
+    ways = [each.get("href") for each in operator.page.cssselect(".spiders a")]
+    assert ways == ["/dashboard/tasks/new?spider=paint", "/dashboard/tasks/new?spider=shop%2Ftea"]
+    operator.open(ways[1])
+    assert standing_in(operator)["spider"] == "shop/tea"
+
+
+def test_the_parameters_of_a_spider_are_fields(paint, operator, backend):
+    text = operator.see("/tasks/new?spider=paint")
+    assert "Paints shops. 1 worker offers it." in text
+    assert "depth The default is 3." in text
+    fields = [each.get("name") for each in operator.page.cssselect("main [name^='p-']")]
+    assert fields == [f"p-{each.name}" for each in ARGUMENTS]
+    typed = {**TYPED, "spider": "paint", "parameters": '{"settings": {"delay_s": 1}}'}
+    given = {
+        "p-start_urls": "http://a\r\n http://b",
+        "p-depth": "7",
+        "p-wide": "true",
+        "p-any": "x",
+    }
+    operator.send("/tasks/new", **typed, **given)
+    assert backend.resources["shop"].spec.parameters == {
+        "settings": {"delay_s": 1},
+        **{"start_urls": ["http://a", "http://b"], "depth": 7, "wide": True, "any": "x"},
+    }
+    operator.see("/tasks/shop/change")
+    found = standing_in(operator)
+    assert (found["p-depth"], found["p-start_urls"]) == ("7", "http://a\nhttp://b")
+    assert json.loads(found["parameters"]) == {"settings": {"delay_s": 1}}
+
+
+def test_what_is_wrong_with_a_parameter_stands_beside_it(paint, operator, backend):
+    typed = {**TYPED, "spider": "paint"}
+    operator.send("/tasks/new", **typed, **{"p-depth": "deep", "p-wide": "1"})
+    told = {each.get("id"): each.text_content() for each in operator.page.cssselect(".fault")}
+    assert told == {
+        "w-p-start_urls": "is missing: this spider needs it",
+        "w-p-depth": "'deep' is not allowed; allowed is a whole number",
+        "w-p-wide": "'1' is not allowed; allowed is true or false",
+    }
+    assert standing_in(operator)["p-depth"] == "deep"
+    assert not backend.resources
+
+
+def test_without_workers_the_form_can_be_filled_all_the_same(worker, operator):
+    worker.is_silent = True
+    operator.see("/tasks/new?by=hand")
+    assert "spider" in standing_in(operator)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x",
+        "5",
+        "true",
+        '"q"',
+        5,
+        5.5,
+        True,
+        None,
+        [],
+        ["a"],
+        ["[a", "b"],
+        ["a", 1],
+        ["a\nb", ""],
+        {"a": [1]},
+        "é\n",
+    ],
+)
+@pytest.mark.parametrize("argument", ARGUMENTS, ids=lambda each: each.type or "any")
+def test_what_a_field_shows_of_a_parameter_is_the_parameter(argument, value):
+    typed, rest = spread([argument], {argument.name: value, "other": 1})
+    faults = {}
+    assert gathered([replace(argument, required=False)], typed, rest, faults) == {
+        argument.name: value,
+        "other": 1,
+    }
+    assert not faults
 
 
 def test_a_task_like_another_has_all_but_its_name(operator, backend):

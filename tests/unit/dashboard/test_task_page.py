@@ -76,12 +76,19 @@ def test_no_part_of_a_task_is_markup(signed_in, backend):
 def test_the_workers_tell_what_the_crawl_met(signed_in, shop, worker):
     hosts = {"shop.example": HostLoad(4, 1, rests_s=30.0, pause_s=0.5)}
     worker.told = Statistics(
-        "shop", "books", 1, statuses={200: 40, 503: 2}, hosts=hosts, pending_hosts=3, pending=5
+        "shop",
+        "books",
+        1,
+        statuses={200: 40, 503: 2},
+        hosts=hosts,
+        pending_hosts=3,
+        pending=5,
+        resting={"hosts": 2, "longest_s": 30.0},
     )
     text = signed_in().see("/tasks/shop")
     assert "503 2" in text
     assert "shop.example 4 1 every 500 ms rests for 30 s" in text
-    assert "and 2 other hosts" in text
+    assert "and 2 other hosts. 2 hosts rest, for 30 s at most." in text
 
 
 def test_a_silent_worker_is_told(signed_in, shop, worker):
@@ -171,7 +178,7 @@ def test_an_action_says_what_came_of_it(signed_in, shop):
 
 def test_why_it_is_where_it_is_has_the_verdict_of_each_plugin(signed_in, shop):
     text = signed_in().see("/tasks/shop")
-    assert "w-1 gpu has no GPU" in text
+    assert "w-1 gpu: has no GPU" in text
     assert "w-2 first choice 1 -2 spread zone=a 0.5 × 10 3" in text
     assert "w-3 if no other can" in text
     assert "The plugin gold was skipped at filter_nodes: KeyError: 'karat'" in text

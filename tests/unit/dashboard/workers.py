@@ -18,6 +18,8 @@ class FakeWorker:
         """Files of items, by path."""
         self.told = None
         """The statistics."""
+        self.offers = []
+        """The spiders."""
         self.is_silent = False
         self.read = 0
         """How many bytes of logs were read."""
@@ -49,6 +51,10 @@ class FakeWorker:
         if self.told is None:
             raise NotFound(f"no statistics of task {name!r} yet")
         return self.told
+
+    def offered(self, call):
+        self._answer()
+        return self.offers
 
     def close(self):
         pass

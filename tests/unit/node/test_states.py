@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from crawler.cli.base import Unusable, commands
 from crawler.clock import ManualClock, SystemClock
 from crawler.engine.crawl.kept import COUNTERS, DONE
 from crawler.engine.frontier.store import StaleRun, Step, Waiting
+from crawler.hub import stacks_of_threads
 from crawler.model.records import Resource, Spec, State
 from crawler.node.run.kept import kept_states
 from crawler.node.run.states import TRIES, States, tried
@@ -53,10 +53,10 @@ def names(tmp_path):
 
 
 def test_a_run_that_lets_go_after_the_end_of_all_leaves_no_thread(states):
-    before = len(sys._current_frames())
+    before = len(stacks_of_threads())
     with taken(states, resource(1)):
         states.close()
-    eventually(lambda: len(sys._current_frames()) <= before, what="its threads end")
+    eventually(lambda: len(stacks_of_threads()) <= before, what="its threads end")
 
 
 def test_a_run_takes_the_crawl_that_an_earlier_one_began(states, tmp_path):

@@ -3,7 +3,6 @@
 import csv
 import json
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from crawler.engine.engine import Engine
 from crawler.engine.items.sinks.factory import RunSink, Sinks
 from crawler.engine.spiders.spider import Spider
 from crawler.errors import ConfigError, InvalidArgument
+from crawler.hub import stacks_of_threads
 from crawler.model.records import Spec
 from crawler.settings.crawl import CrawlSettings
 from tests.waiting import eventually
@@ -56,7 +56,7 @@ def rows(path, table="shop"):
 
 def threads():
     """How many native threads there are, without those that the hub keeps."""
-    return len(sys._current_frames()) - get_hub().threadpool.size
+    return len(stacks_of_threads()) - get_hub().threadpool.size
 
 
 @pytest.mark.parametrize("name", ["csv", "all"])
