@@ -74,8 +74,6 @@ class Shared:
     tails: Tails
     oidc: OidcSettings
     clock: Clock
-    node: str
-    """The name of this node."""
 
 
 def shared() -> Shared:
@@ -221,7 +219,7 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
         here=request.full_path.rstrip("?"),
         section=request.path.removeprefix(writing.PREFIX).strip("/").partition("/")[0] or "cluster",
         sections=writing.SECTIONS,
-        node=shared().node,
+        host=request.host,
         version=crawler.__version__,
         **values,
     )

@@ -102,13 +102,12 @@ class Dashboard:
         clock: Clock,
         *,
         reach: Reach | None = None,
-        node: str = "",
     ) -> None:
         """`secrets` return the secret of the cluster's nodes, and the former one."""
         sessions = Sessions(*secrets, clock)
         streams = Streams(clock, lambda why: part("parts.html", "trouble", why))
         tails = Tails(clock, lambda line: part("log_line.html", "line", line))
-        self._shared = Shared(service, doors, reach, sessions, streams, tails, oidc, clock, node)
+        self._shared = Shared(service, doors, reach, sessions, streams, tails, oidc, clock)
 
     def begin(self, app: Flask) -> None:
         """Let an application have them."""

@@ -183,7 +183,8 @@ def _shown(
 ) -> Shown:
     found = _page(service, query, call)
     rows = {f"task-{each.name}": _part("row", each, acts) for each in found.resources}
-    parts = {"states": _part("states", found, asked), "pager": _part("pager", found, asked), **rows}
+    around = {each: _part(each, found, asked) for each in ("states", "pager")}
+    parts = {**around, "empty": _part("empty", found, asked, acts), **rows}
     return Shown(parts, {"tasks": list(rows)})
 
 

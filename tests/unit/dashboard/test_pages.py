@@ -54,6 +54,16 @@ def test_a_filter_is_asked_of_the_leader_and_stays_in_the_form(signed_in, full):
     assert "state: " in browser.see("/tasks?state=nowhere")
 
 
+def test_the_first_task_shows_itself_on_an_open_page(signed_in, backend):
+    browser = signed_in(Role.OPERATOR)
+    assert "No task yet" in browser.see("/tasks")
+    assert not browser.page.cssselect("#tasks *, .scrolls[hidden]")
+    backend.resources["first"] = task("first")
+    _, found = browser.watch("/tasks/live")
+    assert "task-first" in found
+    assert 'id=\\"empty\\" class=\\"empty\\" hidden' in found
+
+
 def test_many_are_acted_on_at_once_and_each_refusal_is_told(signed_in, full):
     browser = signed_in(Role.OPERATOR)
     browser.see("/tasks")
