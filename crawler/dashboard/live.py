@@ -59,8 +59,20 @@ class _Channel:
         self.parts: dict[str, tuple[int, str]] = {}
         self.orders: dict[str, tuple[int, Sequence[str]]] = {}
         self.changed = Event()
+        self.looked = Event()
+        """Set when the present look, or the next one, is over."""
+        self.begun = self.done = 0
+        """The numbers of the last looks that began, and that were over."""
         self.watchers = 0
         self.has_ended = False
+
+    def look_once(self, seen: Callable[[_Channel], Shown]) -> None:
+        """Look, and tell those who wait for that."""
+        self.begun += 1
+        self.take(seen(self))
+        self.done = self.begun
+        looked, self.looked = self.looked, Event()
+        looked.set()
 
     def take(self, shown: Shown) -> None:
         """Note what is new, and wake the readers if anything is."""
@@ -88,6 +100,7 @@ class _Channel:
     def end(self) -> None:
         """Let the readers go."""
         self.has_ended = True
+        self.looked.set()
         self.wake()
 
     def since(self, version: int) -> bytes:
@@ -136,7 +149,11 @@ class Streams:
         version, began_s = 0, self._clock.monotonic()
         channel.watchers += 1
         try:
+            # The page was written a moment ago. What was seen before could be older than it.
+            first = channel.begun + 1
             yield b"retry: 2000\n\n"
+            while channel.done < first and not channel.has_ended:
+                channel.looked.wait()
             while not channel.has_ended and self._clock.monotonic() - began_s < MOST_S:
                 changed, now = channel.changed, channel.version
                 if event := channel.since(version):
@@ -151,7 +168,7 @@ class Streams:
         idle = 0
         try:
             while idle < IDLE_LOOKS:
-                channel.take(self._seen(channel))
+                channel.look_once(self._seen)
                 self._clock.sleep(EVERY_S)
                 idle = 0 if channel.watchers else idle + 1
         finally:

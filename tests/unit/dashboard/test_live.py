@@ -100,6 +100,19 @@ def test_all_who_watch_the_same_cost_one_look():
     streams.stop()
 
 
+def test_whoever_comes_later_never_sees_what_was_before_the_page():
+    clock, page = Ticks(), Page(a="1")
+    streams = Streams(clock, str)
+    Reader(streams, page).next()
+    page.parts["a"] = "2"
+    later = gevent.spawn(Reader(streams, page).next)  # its page has the 2 already
+    gevent.sleep(0)
+    assert not later.ready()
+    clock.tick()
+    assert later.get(timeout=30)["parts"]["a"] == "2"
+    streams.stop()
+
+
 def test_a_slow_reader_gets_the_latest_state_and_nothing_is_kept_for_it(streams):
     page = Page(a="0")
     slow, fast = Reader(streams, page), Reader(streams, page)
