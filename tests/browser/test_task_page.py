@@ -65,9 +65,14 @@ def test_its_worker_is_killed_and_one_sees_it_move(apples, signed_in):
 
 def test_items_are_seen_and_kept(apples, signed_in):
     window = signed_in("viewer")
-    window.open("/dashboard/tasks/apples/items")
     page = window.page
     rows = page.get_by_role("region", name="Items of apples").locator("tbody tr")
+
+    def are_written():  # what was counted is in the files a moment later
+        window.open("/dashboard/tasks/apples/items")
+        return rows.count() > 2
+
+    eventually(are_written, what="the items are in the files")
     expect(rows.first).to_contain_text("/apples/first")
     with page.expect_download() as kept:
         page.get_by_role("link", name="Download all").click()

@@ -21,12 +21,12 @@ class Ended:
 @pytest.mark.parametrize(
     ("statuses", "types", "failed"),
     [
-        ((0, 0, 0, 0, 0, 0), 0, 0),
-        ((0, 0, 0, 0, 0, 1), 0, 1),
-        ((-9, 0, 0, 0, 0, 0), 0, 1),
-        ((0, -11, 0, 0, 0, 0), 0, 1),
-        ((2, 0, 0, 0, 0, 0), 0, 1),
-        ((0, 0, 0, 0, 0, 0), 1, 1),
+        ((0, 0, 0, 0, 0, 0, 0), 0, 0),
+        ((0, 0, 0, 0, 0, 0, 1), 0, 1),
+        ((-9, 0, 0, 0, 0, 0, 0), 0, 1),
+        ((0, -11, 0, 0, 0, 0, 0), 0, 1),
+        ((2, 0, 0, 0, 0, 0, 0), 0, 1),
+        ((0, 0, 0, 0, 0, 0, 0), 1, 1),
     ],
 )
 def test_it_fails_when_a_part_failed_or_was_killed(monkeypatch, capsys, statuses, types, failed):
@@ -34,7 +34,7 @@ def test_it_fails_when_a_part_failed_or_was_killed(monkeypatch, capsys, statuses
     monkeypatch.setattr(command, "Session", lambda *_: Ended(left.pop(0)))
     monkeypatch.setattr(command, "Command", lambda *_: Ended(types))
     assert command.main([]) == failed
-    assert "7 passed" in capsys.readouterr().out
+    assert "8 passed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("module", "errors"), [("this", 0), ("no_module_of_this_name", 1)])

@@ -9,6 +9,9 @@ from flask import Flask
 
 from crawler.model.access import Need
 
+PAGES = "dashboard"
+"""How the endpoints of pages begin."""
+
 
 class Pages(Protocol):
     """The pages of a master."""

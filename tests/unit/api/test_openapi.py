@@ -252,3 +252,9 @@ def test_what_the_server_refuses_is_invalid(name, given, document):
 @pytest.fixture(scope="module")
 def document():
     return document_of(APPS["master"]())
+
+
+def test_the_pages_for_people_are_no_part_of_the_document():
+    with_pages = Master(FakeBackend(), has_pages=True)
+    assert document_of(with_pages.app) == document_of(Master(FakeBackend()).app)
+    with_pages.pages.stop()

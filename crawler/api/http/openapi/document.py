@@ -17,6 +17,7 @@ from crawler.api.http import bodies
 from crawler.api.http.openapi import answers, requests
 from crawler.api.http.openapi.answers import Schema, ref
 from crawler.api.http.openapi.operations import ERRORS, OPERATIONS, Operation
+from crawler.api.http.pages import PAGES
 
 ADDED_BY_FLASK = frozenset({"HEAD", "OPTIONS"})
 """Methods that every path has besides: HEAD where there is a GET, and OPTIONS."""
@@ -72,7 +73,8 @@ def _build(app: Flask) -> Schema:
         spec.components.response(_named(status), _error(status))
     query = requests.query(converter)
     for rule in app.url_map.iter_rules():
-        _add(spec, app, rule, query)
+        if not rule.endpoint.startswith(PAGES):  # they are for people
+            _add(spec, app, rule, query)
     return _pruned(spec.to_dict())
 
 
