@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import gc
 import os
-import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -21,8 +20,12 @@ from typing import NamedTuple
 import gevent
 import greenlet
 import pytest
+from gevent import monkey
 
 from crawler.hub import stacks_of_threads
+
+get_ident = monkey.get_original("_thread", "get_ident")
+"""What gevent has patched tells greenlets apart, not threads."""
 
 PATIENCE_S = 20.0
 """What is being closed as the last test ends has so long."""
@@ -199,11 +202,11 @@ def _place(each: greenlet.greenlet) -> str:
 
 
 def _threads() -> dict[object, str]:
-    """Native threads that run Python, beside the main one and the hub's own pool of them."""
+    """Native threads that run Python, beside this one and the hub's own pool of them."""
     places = [
         f"{stack[0].file}:{stack[0].line}"
         for thread, stack in stacks_of_threads().items()
-        if stack and thread != threading.main_thread().ident
+        if stack and thread != get_ident()
     ]
     beside = len(places) - gevent.get_hub().threadpool.size
     where = ", ".join(sorted(set(places)))

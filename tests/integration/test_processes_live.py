@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
+
 from crawler.api.backend import Call
 from crawler.api.rpc.client import Client
 from crawler.model.records import Query, State
 from tests import forks
+from tests.depth import deep
 from tests.integration.lab import interrupt
 from tests.integration.test_processes_local import assert_nothing_is_left, children_of, started
 from tests.waiting import PATIENCE_S, eventually
@@ -13,6 +16,7 @@ from tests.waiting import PATIENCE_S, eventually
 CALL = Call(PATIENCE_S)
 
 
+@deep  # it starts six processes, and all of them crawl
 def test_there_is_something_to_see_and_ctrl_c_leaves_nothing_behind(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -40,8 +44,16 @@ def test_there_is_something_to_see_and_ctrl_c_leaves_nothing_behind(tmp_path):
 def with_client(master, token):
     """All is there, or comes."""
     client = Client(master, token=lambda: token)
+    left: list[str] = []
+
+    def is_there():
+        left[:] = missing(client)
+        return not left
+
     try:
-        eventually(lambda: missing(client) == [], 5 * PATIENCE_S, "all goes on", every_s=0.5)
+        eventually(is_there, 3 * PATIENCE_S, every_s=0.5)
+    except AssertionError:
+        pytest.fail(f"not there yet: {', '.join(left)}")
     finally:
         client.close()
 
